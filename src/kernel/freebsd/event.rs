@@ -1,0 +1,168 @@
+//! Signals, timers, clocks and kqueue(2).
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+
+use super::wire::{checked, last};
+use crate::kernel::{Errno, Event, Fd, Outcome, Watch};
+
+/// sys/sys/_sigset.h: _SIG_MAXSIG.
+const LAST_SIGNAL: c_int = 128;
+
+pub fn monotonic_ms() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a live timespec. The clock exists on every FreeBSD, so the call can't fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
+fn no_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::zeroed();
+    // SAFETY: `set` is room for one sigset_t.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: sigemptyset(3) has initialized it, and can't fail.
+    unsafe { set.assume_init() }
+}
+
+fn only(signal: c_int) -> libc::sigset_t {
+    let mut set = no_signals();
+    // SAFETY: `set` is initialized; a number out of range changes nothing.
+    unsafe { libc::sigaddset(&raw mut set, signal) };
+    set
+}
+
+fn change_mask(how: c_int, set: &libc::sigset_t) -> Outcome<()> {
+    // SAFETY: `set` is a live sigset_t, and null asks for no old mask.
+    checked("sigprocmask", unsafe {
+        libc::sigprocmask(how, set, std::ptr::null_mut())
+    })
+    .map(drop)
+}
+
+/// Sets a signal's default action. SIGKILL, SIGSTOP and the C library's own signal refuse, with EINVAL,
+/// and have no other action.
+fn set_default(signal: c_int) {
+    // SAFETY: SIG_DFL installs no handler.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: null gives no new action, and `action` is room for the old one.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: struct sigaction is integers, and all zeroes is a value of it if the call was refused.
+    let action = unsafe { action.assume_init() };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
+pub fn block_signals() -> Outcome<()> {
+    let mut all = no_signals();
+    // SAFETY: `all` is a live sigset_t.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // Blocked first: what has been ignored so far must not end us between the two.
+    change_mask(libc::SIG_SETMASK, &all)?;
+    (1..=LAST_SIGNAL)
+        .filter(|signal| is_ignored(*signal))
+        .for_each(set_default);
+    Ok(())
+}
+
+pub fn reset_signals() -> Outcome<()> {
+    (1..=LAST_SIGNAL).for_each(set_default);
+    change_mask(libc::SIG_SETMASK, &no_signals())
+}
+
+pub fn raise_default(signal: c_int) {
+    set_default(signal);
+    // SAFETY: integers only; a refusal is a return, as promised.
+    unsafe { libc::kill(super::process::getpid().0, signal) };
+    // Sent while blocked or not, it ends us here at the latest.
+    let _ = change_mask(libc::SIG_UNBLOCK, &only(signal));
+}
+
+pub fn clear_timers() -> Outcome<()> {
+    let zero = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    let never = libc::itimerval {
+        it_interval: zero,
+        it_value: zero,
+    };
+    for timer in [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF] {
+        // SAFETY: `never` is a live itimerval, and null asks for no old value.
+        let result = unsafe { libc::setitimer(timer, &raw const never, std::ptr::null_mut()) };
+        checked("setitimer", result)?;
+    }
+    Ok(())
+}
+
+pub fn kqueue() -> Outcome<Fd> {
+    // SAFETY: no arguments.
+    let queue = Fd(checked("kqueue", unsafe { libc::kqueue() })?);
+    super::files::set_close_on_exec(queue, true)?;
+    Ok(queue)
+}
+
+fn change(queue: Fd, watch: Watch, action: u16) -> Outcome<()> {
+    let (ident, filter) = match watch {
+        Watch::Signal(signal) => (signal as usize, libc::EVFILT_SIGNAL),
+        Watch::Readable(fd) => (fd.0 as usize, libc::EVFILT_READ),
+    };
+    let mut event = nothing();
+    event.ident = ident;
+    event.filter = filter;
+    event.flags = action;
+    let (none, forever) = (std::ptr::null_mut(), std::ptr::null());
+    // SAFETY: `event` is one live change; there is no room for events, so the kernel writes none.
+    let result = unsafe { libc::kevent(queue.0, &raw const event, 1, none, 0, forever) };
+    checked("kevent", result).map(drop)
+}
+
+fn nothing() -> libc::kevent {
+    // SAFETY: struct kevent is integers and a pointer: all zeroes is a value of it.
+    unsafe { std::mem::zeroed() }
+}
+
+pub fn watch(queue: Fd, watch: Watch) -> Outcome<()> {
+    if let Watch::Signal(signal) = watch {
+        change_mask(libc::SIG_BLOCK, &only(signal))?;
+    }
+    change(queue, watch, libc::EV_ADD)
+}
+
+pub fn unwatch(queue: Fd, watch: Watch) -> Outcome<()> {
+    change(queue, watch, libc::EV_DELETE)
+}
+
+pub fn wait(queue: Fd, timeout_ms: Option<u64>) -> Outcome<Option<Event>> {
+    let timeout = timeout_ms.map(|milliseconds| libc::timespec {
+        tv_sec: i64::try_from(milliseconds / 1000).unwrap_or(i64::MAX),
+        tv_nsec: (milliseconds % 1000) as i64 * 1_000_000,
+    });
+    let timeout = timeout
+        .as_ref()
+        .map_or(std::ptr::null(), std::ptr::from_ref);
+    loop {
+        let mut event = nothing();
+        // SAFETY: `event` is room for the one event asked for; `timeout` is null or a live timespec.
+        let count =
+            unsafe { libc::kevent(queue.0, std::ptr::null(), 0, &raw mut event, 1, timeout) };
+        match count {
+            0 => return Ok(None),
+            1 => match event.filter {
+                libc::EVFILT_SIGNAL => return Ok(Some(Event::Signal(event.ident as i32))),
+                _ => return Ok(Some(Event::Readable(Fd(event.ident as i32)))),
+            },
+            _ => {
+                let failure = last("kevent");
+                if failure.errno != Errno::EINTR {
+                    return Err(failure);
+                }
+            }
+        }
+    }
+}

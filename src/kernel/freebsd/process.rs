@@ -1,0 +1,285 @@
+//! Processes: who we are, fork and wait, credentials, limits, execve. Signals and events: event.rs.
+
+use std::ffi::{CString, c_char, c_int};
+
+use super::wire::{c_string, checked, last};
+use crate::kernel::{Ending, Errno, Failure, Ids, Limit, Outcome, Pid, Procctl};
+
+const SYS_SETFIB: c_int = 175;
+
+pub fn getresuid() -> Outcome<Ids> {
+    let [mut real, mut effective, mut saved] = [0; 3];
+    // SAFETY: three live ids to write to.
+    let result = unsafe { libc::getresuid(&raw mut real, &raw mut effective, &raw mut saved) };
+    checked("getresuid", result).map(|_| Ids {
+        real,
+        effective,
+        saved,
+    })
+}
+
+pub fn getresgid() -> Outcome<Ids> {
+    let [mut real, mut effective, mut saved] = [0; 3];
+    // SAFETY: three live ids to write to.
+    let result = unsafe { libc::getresgid(&raw mut real, &raw mut effective, &raw mut saved) };
+    checked("getresgid", result).map(|_| Ids {
+        real,
+        effective,
+        saved,
+    })
+}
+
+pub fn getgroups() -> Outcome<Vec<u32>> {
+    // SAFETY: with a length of 0 the call counts, and writes nothing.
+    let count = checked("getgroups", unsafe {
+        libc::getgroups(0, std::ptr::null_mut())
+    })?;
+    let mut groups = vec![0; count as usize];
+    // SAFETY: `groups` is room for `count` ids. Only this process could give itself more meanwhile.
+    let filled = checked("getgroups", unsafe {
+        libc::getgroups(count, groups.as_mut_ptr())
+    })?;
+    groups.truncate(filled as usize);
+    Ok(groups)
+}
+
+pub fn getpid() -> Pid {
+    // SAFETY: no arguments, and it can't fail.
+    Pid(unsafe { libc::getpid() })
+}
+
+pub fn sysctl_int(name: &str) -> Outcome<i64> {
+    let bytes = sysctl(name, 8)?;
+    match *bytes.as_slice() {
+        [a, b, c, d] => Ok(i64::from(i32::from_ne_bytes([a, b, c, d]))),
+        [a, b, c, d, e, f, g, h] => Ok(i64::from_ne_bytes([a, b, c, d, e, f, g, h])),
+        [byte] => Ok(i64::from(byte)),
+        _ => Err(Failure::new("sysctlbyname", Errno::EINVAL)),
+    }
+}
+
+pub fn sysctl_text(name: &str) -> Outcome<String> {
+    sysctl(name, 4096).map(|bytes| super::wire::text_of(&bytes))
+}
+
+/// ENOMEM for a value longer than `room`.
+fn sysctl(name: &str, room: usize) -> Outcome<Vec<u8>> {
+    let name = c_string("sysctlbyname", name)?;
+    let mut bytes = vec![0_u8; room];
+    let mut length = room;
+    let (value, nothing) = (bytes.as_mut_ptr().cast(), std::ptr::null());
+    // SAFETY: `name` is NUL-terminated; `value` is writable for `length` bytes, and the kernel lowers
+    // `length` to what it wrote. No new value is given.
+    let result = unsafe { libc::sysctlbyname(name.as_ptr(), value, &raw mut length, nothing, 0) };
+    checked("sysctlbyname", result)?;
+    bytes.truncate(length);
+    Ok(bytes)
+}
+
+/// The pid in the parent, `None` in the child.
+pub fn fork() -> Outcome<Option<Pid>> {
+    // SAFETY: this program has one thread, so the child's copy of memory is whole and no lock is held
+    // by a thread that it lacks.
+    match checked("fork", unsafe { libc::fork() })? {
+        0 => Ok(None),
+        pid => Ok(Some(Pid(pid))),
+    }
+}
+
+/// Without atexit(3)'s handlers and destructors: those are the parent's to run.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: an integer, and it doesn't return.
+    unsafe { libc::_exit(status) }
+}
+
+pub fn waitpid(pid: Option<Pid>, block: bool) -> Outcome<Option<(Pid, Ending)>> {
+    let whom = pid.map_or(-1, |pid| pid.0);
+    let flags = if block { 0 } else { libc::WNOHANG };
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is a live int; a null rusage is allowed.
+        let found = unsafe { libc::wait4(whom, &raw mut status, flags, std::ptr::null_mut()) };
+        match checked("wait4", found) {
+            Err(failure) if failure.errno == Errno::EINTR => {}
+            Err(failure) => return Err(failure),
+            Ok(0) => return Ok(None),
+            Ok(found) => return Ok(Some((Pid(found), ending_of(status)))),
+        }
+    }
+}
+
+/// Stopped children aren't reported without WUNTRACED, so a status is an exit or a signal.
+fn ending_of(status: c_int) -> Ending {
+    if libc::WIFEXITED(status) {
+        Ending::Exited(libc::WEXITSTATUS(status))
+    } else {
+        Ending::Signalled(libc::WTERMSIG(status))
+    }
+}
+
+pub fn kill(pid: Pid, signal: i32) -> Outcome<()> {
+    // SAFETY: integers only.
+    checked("kill", unsafe { libc::kill(pid.0, signal) }).map(drop)
+}
+
+pub fn setsid() -> Outcome<()> {
+    // SAFETY: no arguments.
+    checked("setsid", unsafe { libc::setsid() }).map(drop)
+}
+
+pub fn setgroups(groups: &[u32]) -> Outcome<()> {
+    let too_many = |_| Failure::new("setgroups", Errno::EINVAL);
+    let count = c_int::try_from(groups.len()).map_err(too_many)?;
+    // SAFETY: `groups` holds `count` ids.
+    checked("setgroups", unsafe {
+        libc::setgroups(count, groups.as_ptr())
+    })
+    .map(drop)
+}
+
+pub fn setresgid(ids: Ids) -> Outcome<()> {
+    // SAFETY: integers only.
+    checked("setresgid", unsafe {
+        libc::setresgid(ids.real, ids.effective, ids.saved)
+    })
+    .map(drop)
+}
+
+pub fn setresuid(ids: Ids) -> Outcome<()> {
+    // SAFETY: integers only.
+    checked("setresuid", unsafe {
+        libc::setresuid(ids.real, ids.effective, ids.saved)
+    })
+    .map(drop)
+}
+
+pub fn setlogin(name: &str) -> Outcome<()> {
+    let name = c_string("setlogin", name)?;
+    // SAFETY: `name` is NUL-terminated and outlives the call.
+    checked("setlogin", unsafe { libc::setlogin(name.as_ptr()) }).map(drop)
+}
+
+pub fn setpriority(nice: i32) -> Outcome<()> {
+    // SAFETY: integers only; 0 names this process.
+    checked("setpriority", unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, nice)
+    })
+    .map(drop)
+}
+
+pub fn setfib(fib: i32) -> Outcome<()> {
+    // SAFETY: setfib(2) takes one int.
+    checked("setfib", unsafe { libc::syscall(SYS_SETFIB, fib) } as c_int).map(drop)
+}
+
+pub fn setrlimit(limit: Limit, value: u64) -> Outcome<()> {
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    let both = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: `both` is a live struct rlimit, which the kernel reads.
+    let result = unsafe { libc::setrlimit(limit_number(limit), &raw const both) };
+    checked("setrlimit", result)
+        .map(drop)
+        .map_err(|failure| match failure.errno {
+            // The kernel's only EINVAL here is for a number that it doesn't know.
+            Errno::EINVAL => Failure {
+                errno: Errno::ENOSYS,
+                ..failure
+            },
+            _ => failure,
+        })
+}
+
+/// sys/sys/resource.h.
+fn limit_number(limit: Limit) -> c_int {
+    match limit {
+        Limit::Cputime => 0,
+        Limit::Filesize => 1,
+        Limit::Datasize => 2,
+        Limit::Stacksize => 3,
+        Limit::Coredumpsize => 4,
+        Limit::Memoryuse => 5,
+        Limit::Memorylocked => 6,
+        Limit::Maxproc => 7,
+        Limit::Openfiles => 8,
+        Limit::Sbsize => 9,
+        Limit::Vmemoryuse => 10,
+        Limit::Pseudoterminals => 11,
+        Limit::Swapuse => 12,
+        Limit::Kqueues => 13,
+        Limit::Umtxp => 14,
+        Limit::Pipebuf => 15,
+    }
+}
+
+/// The command, and what it is given (sys/sys/procctl.h). The matching status is the next command.
+fn procctl_words(control: Procctl) -> (c_int, c_int) {
+    const TRACE_CTL_DISABLE_EXEC: c_int = 3;
+    const WX_MAPPINGS_DISALLOW_EXEC: c_int = 2;
+    match control {
+        Procctl::NoNewPrivs => (libc::PROC_NO_NEW_PRIVS_CTL, 1),
+        Procctl::NoTrace => (libc::PROC_TRACE_CTL, TRACE_CTL_DISABLE_EXEC),
+        Procctl::Aslr => (libc::PROC_ASLR_CTL, 1),
+        Procctl::Protmax => (libc::PROC_PROTMAX_CTL, 1),
+        Procctl::NoWxMap => (libc::PROC_WXMAP_CTL, WX_MAPPINGS_DISALLOW_EXEC),
+    }
+}
+
+pub fn procctl(control: Procctl) -> Outcome<()> {
+    let (command, mut value) = procctl_words(control);
+    procctl_self(command, &mut value)
+}
+
+pub fn procctl_status(control: Procctl) -> Outcome<bool> {
+    const WXORX_ENFORCE: c_int = c_int::MIN;
+    const ACTIVE: c_int = c_int::MIN;
+    let mut status = 0;
+    procctl_self(procctl_words(control).0 + 1, &mut status)?;
+    Ok(match control {
+        Procctl::NoNewPrivs => status == 1,
+        // 0 is traceable, a positive number the tracer's pid.
+        Procctl::NoTrace => status == -1,
+        Procctl::Aslr | Procctl::Protmax => status & !ACTIVE == 1,
+        Procctl::NoWxMap => status & (WXORX_ENFORCE | 2) != 0,
+    })
+}
+
+fn procctl_self(command: c_int, value: &mut c_int) -> Outcome<()> {
+    let value: *mut c_int = value;
+    // SAFETY: every command of `procctl_words`, and its status, takes a pointer to one int; 0 is us.
+    let result = unsafe { libc::procctl(libc::P_PID, 0, command, value.cast()) };
+    checked("procctl", result).map(drop)
+}
+
+pub fn procctl_reap_acquire() -> Outcome<()> {
+    let nothing = std::ptr::null_mut();
+    // SAFETY: PROC_REAP_ACQUIRE takes no argument, and says so by null; 0 is us.
+    let result = unsafe { libc::procctl(libc::P_PID, 0, libc::PROC_REAP_ACQUIRE, nothing) };
+    checked("procctl", result).map(drop)
+}
+
+pub fn execve(
+    program: &str,
+    arguments: &[String],
+    environment: &[String],
+) -> Outcome<std::convert::Infallible> {
+    let program = c_string("execve", program)?;
+    let strings = |texts: &[String]| -> Outcome<Vec<CString>> {
+        texts.iter().map(|text| c_string("execve", text)).collect()
+    };
+    let (arguments, environment) = (strings(arguments)?, strings(environment)?);
+    let (argv, envp) = (pointers(&arguments), pointers(&environment));
+    // SAFETY: all three hold NUL-terminated strings that outlive the call, and both arrays end in null.
+    unsafe { libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+    Err(last("execve"))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|text| text.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
+}

@@ -1,0 +1,554 @@
+//! The seam below all logic: one method per system call, named as its manual page names it, with
+//! domain types in and a [`Failure`] out. No policy lives below this line: a method that needs an
+//! `if` about anything but marshalling or errno belongs above it.
+//!
+//! Two implementations: `freebsd::FreeBsd`, the only place with `unsafe`, and `crate::sim::Sim`, a
+//! simulated kernel for rehearsals and tests. `tests/conformance.rs` holds both to the same facts.
+
+pub mod errno;
+#[cfg(target_os = "freebsd")]
+pub mod freebsd;
+
+pub use errno::Errno;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A system call that was refused: which, why, and the kernel's own words where it gave any
+/// (nmount(2) and jail_set(2) fill an `errmsg`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub call: &'static str,
+    pub errno: Errno,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(call: &'static str, errno: Errno) -> Failure {
+        Failure {
+            call,
+            errno,
+            text: String::new(),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    /// The system's reason, for the end of an error line: its own words where it has any.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.errno.words())?;
+        if !self.text.is_empty() {
+            write!(formatter, " ({})", self.text)?;
+        }
+        Ok(())
+    }
+}
+
+pub type Outcome<T> = Result<T, Failure>;
+
+/// A descriptor number of the calling process. Copyable on purpose: who closes what is decided by the
+/// launch, and the simulated kernel reports every descriptor that outlives its use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fd(pub i32);
+
+/// Where a relative path starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// AT_FDCWD; only absolute paths are used with it.
+    Cwd,
+    Dir(Fd),
+}
+
+/// What openat(2) is asked for. All carry O_CLOEXEC; all but `Device` and `Append` carry O_NOFOLLOW.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// O_RDONLY | O_DIRECTORY
+    Directory,
+    /// O_RDONLY | O_NONBLOCK: a fifo or device that pretends to be a profile never blocks us.
+    Read,
+    /// O_PATH: names a file for fstat(2) without opening it.
+    Path,
+    /// O_RDWR | O_CREAT with a mode: lock files and journals.
+    ReadWriteCreate(u32),
+    /// O_WRONLY | O_CREAT | O_EXCL with a mode: mount points of files.
+    CreateNew(u32),
+    /// O_RDWR of a device node such as /dev/null, following links.
+    Device,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    Regular,
+    Directory,
+    Symlink,
+    CharacterDevice,
+    BlockDevice,
+    Fifo,
+    Socket,
+}
+
+/// The part of struct stat that decisions rest on. `mode` holds the permission bits with set-id and
+/// sticky (07777); `ctime` is seconds and nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub kind: FileKind,
+    pub device: u64,
+    pub inode: u64,
+    pub mode: u32,
+    pub links: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub size: u64,
+    pub ctime: (i64, i64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlink {
+    File,
+    Directory,
+}
+
+/// flock(2), never blocking: EAGAIN when somebody else holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    Shared,
+    Exclusive,
+}
+
+/// Flags of a mount, as statfs(2) gives them back and nmount(2) takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct MountFlags {
+    pub read_only: bool,
+    pub nosuid: bool,
+    pub noexec: bool,
+    pub nosymfollow: bool,
+}
+
+/// One nmount(2). `MNT_IGNORE` is set on all but updates' absence: df(1) needn't list dozens of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nmount {
+    pub filesystem: Filesystem,
+    /// Absolute.
+    pub target: String,
+    pub flags: MountFlags,
+    /// MNT_UPDATE. The whole flag set is given again, since the kernel drops what isn't repeated.
+    pub update: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filesystem {
+    /// `nounixbypass` is asked for where the kernel knows it (sysctl-less: EINVAL never comes, since
+    /// nullfs ignores unknown options).
+    Nullfs {
+        source: String,
+    },
+    /// Bytes and inode count; `owner` and `group` need a real uid of 0 (sys/fs/tmpfs/tmpfs_vfsops.c).
+    Tmpfs {
+        size: u64,
+        inodes: u64,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+    Devfs {
+        ruleset: u16,
+    },
+}
+
+impl Filesystem {
+    /// f_fstypename.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Filesystem::Nullfs { .. } => "nullfs",
+            Filesystem::Tmpfs { .. } => "tmpfs",
+            Filesystem::Devfs { .. } => "devfs",
+        }
+    }
+}
+
+/// f_fsid: names a mount while it is mounted, and may be used again after (so a delayed unmount also
+/// compares type and path).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fsid(pub i32, pub i32);
+
+/// The part of struct statfs that is read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statfs {
+    pub fsid: Fsid,
+    pub flags: MountFlags,
+    pub kind: String,
+    pub from: String,
+    pub on: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    No,
+    Yes,
+}
+
+/// One rule of a devfs ruleset (devfs(8)): `hide` without a pattern hides everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevfsRule {
+    pub ruleset: u16,
+    pub number: u16,
+    /// A node's name or pattern; `None` applies to every node.
+    pub pattern: Option<String>,
+    pub act: DevfsAct,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DevfsAct {
+    Hide,
+    Unhide,
+    /// Includes, owners, modes: something that no ruleset of ours holds.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JailId(pub i32);
+
+/// A jail that was created: its id, and the owning descriptor whose last close removes it
+/// (JAIL_OWN_DESC, sys/kern/kern_jaildesc.c). Close-on-exec is set by the seam.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnedJail {
+    pub id: JailId,
+    pub descriptor: Fd,
+}
+
+/// A value for jail_set(2). Booleans go by name alone ("allow.noraw_sockets"): their value is ignored
+/// by the kernel, so none can be given here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JailValue {
+    Flag,
+    Int(i32),
+    Text(String),
+    Addresses(Vec<IpAddr>),
+}
+
+pub type JailParameters = Vec<(String, JailValue)>;
+
+/// JAIL_SYS_DISABLE, JAIL_SYS_NEW, JAIL_SYS_INHERIT (sys/sys/jail.h).
+pub const JAIL_SYS_DISABLE: i32 = 0;
+pub const JAIL_SYS_NEW: i32 = 1;
+pub const JAIL_SYS_INHERIT: i32 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pid(pub i32);
+
+/// Real, effective and saved ids, of users or of groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    pub real: u32,
+    pub effective: u32,
+    pub saved: u32,
+}
+
+impl Ids {
+    pub fn all(id: u32) -> Ids {
+        Ids {
+            real: id,
+            effective: id,
+            saved: id,
+        }
+    }
+}
+
+/// How a process ended (wait(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Exited(i32),
+    Signalled(i32),
+}
+
+/// passwd(5), without what nobody here may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub home: String,
+}
+
+/// Something to watch in a kqueue(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// EVFILT_SIGNAL; the signal is blocked, so that it waits for us.
+    Signal(i32),
+    /// EVFILT_READ.
+    Readable(Fd),
+}
+
+/// What kevent(2) reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Signal(i32),
+    Readable(Fd),
+}
+
+/// RLIMIT_* of setrlimit(2), by login.conf(5)'s word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Limit {
+    Cputime,
+    Filesize,
+    Datasize,
+    Stacksize,
+    Coredumpsize,
+    Memoryuse,
+    Memorylocked,
+    Maxproc,
+    Openfiles,
+    Sbsize,
+    Vmemoryuse,
+    Pseudoterminals,
+    Swapuse,
+    Kqueues,
+    Umtxp,
+    Pipebuf,
+}
+
+/// RLIM_INFINITY.
+pub const UNLIMITED: u64 = i64::MAX as u64;
+
+/// procctl(2) commands that confine a process, in proccontrol(1)'s words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Procctl {
+    /// PROC_NO_NEW_PRIVS_CTL
+    NoNewPrivs,
+    /// PROC_TRACE_CTL, PROC_TRACE_CTL_DISABLE_EXEC
+    NoTrace,
+    /// PROC_ASLR_CTL, PROC_ASLR_FORCE_ENABLE
+    Aslr,
+    /// PROC_PROTMAX_CTL, PROC_PROTMAX_FORCE_ENABLE
+    Protmax,
+    /// PROC_WXMAP_CTL, PROC_WX_MAPPINGS_DISALLOW_EXEC
+    NoWxMap,
+}
+
+/// Flags of an address to add: an IPv6 alias is given IN6_IFF_NODAD, or it couldn't be bound for a
+/// second (sys/netinet6/in6_pcb.c).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Alias {
+    pub interface: String,
+    pub address: IpAddr,
+    pub prefix: u8,
+}
+
+/// syslog(3) priorities that are used (LOG_AUTHPRIV).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    Info,
+    Warning,
+}
+
+/// The system calls. Every method may fail with any errno of its manual page; only the surprising
+/// ones are named. Descriptors that a method returns are close-on-exec.
+pub trait Kernel: Sized {
+    /// What a successful execve is: nothing that returns on FreeBSD, a record in the simulator.
+    type Executed;
+
+    // Who we are.
+    fn getresuid(&mut self) -> Outcome<Ids>;
+    fn getresgid(&mut self) -> Outcome<Ids>;
+    fn getgroups(&mut self) -> Outcome<Vec<u32>>;
+    fn getpid(&mut self) -> Pid;
+    /// sysctlbyname(3) of an int; ENOENT where the running kernel has no such node.
+    fn sysctl_int(&mut self, name: &str) -> Outcome<i64>;
+    /// sysctlbyname(3) of a string, without its NUL.
+    fn sysctl_text(&mut self, name: &str) -> Outcome<String>;
+    /// clock_gettime(CLOCK_MONOTONIC), in milliseconds.
+    fn monotonic_ms(&mut self) -> u64;
+
+    // Accounts of the host, by getpwnam_r(3) and its kin. `None`: no such account.
+    fn getpwnam(&mut self, name: &str) -> Outcome<Option<User>>;
+    fn getpwuid(&mut self, uid: u32) -> Outcome<Option<User>>;
+    /// The gid of a group.
+    fn getgrnam(&mut self, name: &str) -> Outcome<Option<u32>>;
+
+    // Files.
+    fn openat(&mut self, at: At, path: &str, how: Open) -> Outcome<Fd>;
+    fn close(&mut self, fd: Fd) -> Outcome<()>;
+    fn fstat(&mut self, fd: Fd) -> Outcome<Stat>;
+    /// fstatat(2) with AT_SYMLINK_NOFOLLOW.
+    fn lstatat(&mut self, at: At, path: &str) -> Outcome<Stat>;
+    /// True when the file's ACL says no more than its mode (acl_is_trivial_np(3)); asked only of
+    /// NFSv4 ACLs, since a POSIX.1e ACL's mask shows in the group bits of the mode.
+    fn acl_is_trivial(&mut self, fd: Fd) -> Outcome<bool>;
+    fn read(&mut self, fd: Fd, buffer: &mut [u8]) -> Outcome<usize>;
+    fn write(&mut self, fd: Fd, bytes: &[u8]) -> Outcome<usize>;
+    fn mkdirat(&mut self, at: At, path: &str, mode: u32) -> Outcome<()>;
+    fn symlinkat(&mut self, target: &str, at: At, path: &str) -> Outcome<()>;
+    fn unlinkat(&mut self, at: At, path: &str, what: Unlink) -> Outcome<()>;
+    fn fchown(&mut self, fd: Fd, uid: u32, gid: u32) -> Outcome<()>;
+    fn fchmod(&mut self, fd: Fd, mode: u32) -> Outcome<()>;
+    fn ftruncate(&mut self, fd: Fd, size: u64) -> Outcome<()>;
+    /// Names in a directory, without "." and "..", in no order (getdirentries(2)).
+    fn readdir(&mut self, directory: Fd) -> Outcome<Vec<String>>;
+    fn flock(&mut self, fd: Fd, lock: Lock) -> Outcome<()>;
+    fn chdir(&mut self, path: &str) -> Outcome<()>;
+    fn umask(&mut self, mask: u32);
+    fn isatty(&mut self, fd: Fd) -> bool;
+
+    // Descriptors.
+    /// dup2(2); the new one is close-on-exec only as asked.
+    fn dup2(&mut self, from: Fd, to: Fd, keep_at_exec: bool) -> Outcome<()>;
+    /// fcntl(F_DUPFD_CLOEXEC): the lowest free number that is at least `least`.
+    fn dup_from(&mut self, from: Fd, least: i32) -> Outcome<Fd>;
+    fn closefrom(&mut self, lowest: i32);
+    /// A connected pair of stream sockets (socketpair(2), AF_UNIX).
+    fn socketpair(&mut self) -> Outcome<(Fd, Fd)>;
+
+    // Mounts.
+    fn nmount(&mut self, mount: &Nmount) -> Outcome<()>;
+    fn statfs(&mut self, path: &str) -> Outcome<Statfs>;
+    /// getfsstat(2) with MNT_NOWAIT. Walks every mount of the system: not for the road of a launch.
+    fn getfsstat(&mut self) -> Outcome<Vec<Statfs>>;
+    /// unmount(2) by MNT_BYFSID.
+    fn unmount(&mut self, mount: Fsid, force: Force) -> Outcome<()>;
+
+    // devfs rulesets (sys/fs/devfs/devfs_rule.c), through an open directory of any devfs.
+    fn devfs_radd(&mut self, rule: &DevfsRule) -> Outcome<()>;
+    /// DEVFSIO_RGETNEXT: the rule after number `after`; `None` at the end (ENOENT).
+    fn devfs_rgetnext(&mut self, ruleset: u16, after: u16) -> Outcome<Option<DevfsRule>>;
+    fn devfs_rdel(&mut self, ruleset: u16, number: u16) -> Outcome<()>;
+
+    // Jails.
+    /// jail_set(2) with JAIL_CREATE | JAIL_OWN_DESC.
+    fn jail_create(&mut self, parameters: &JailParameters) -> Outcome<OwnedJail>;
+    /// jail_set(2) with JAIL_UPDATE | JAIL_USE_DESC.
+    fn jail_update(&mut self, jail: Fd, parameters: &JailParameters) -> Outcome<()>;
+    /// jail_get(2) of one boolean or int parameter, by name, of the jail that a descriptor names.
+    fn jail_get_int(&mut self, jail: Fd, name: &str) -> Outcome<i32>;
+    /// jail_get(2) by name: the id of a jail that isn't dying.
+    fn jail_find(&mut self, name: &str) -> Outcome<Option<JailId>>;
+    fn jail_attach(&mut self, id: JailId) -> Outcome<()>;
+    /// jail_remove_jd(2): every process in the jail is sent SIGKILL; returns before they are gone.
+    fn jail_remove(&mut self, jail: Fd) -> Outcome<()>;
+
+    // Addresses.
+    /// Every address of every interface (getifaddrs(3)).
+    fn getifaddrs(&mut self) -> Outcome<Vec<Alias>>;
+    /// SIOCAIFADDR or SIOCAIFADDR_IN6. Adding one that is there changes it and returns no error.
+    fn add_address(&mut self, alias: &Alias) -> Outcome<()>;
+    /// SIOCDIFADDR or SIOCDIFADDR_IN6. EADDRNOTAVAIL when it isn't there.
+    fn delete_address(&mut self, alias: &Alias) -> Outcome<()>;
+
+    // rctl(4). Rules as text; amounts are plain integers. ENOSYS where racct is off.
+    fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()>;
+    /// Removes all rules that match a filter; ESRCH when none does.
+    fn rctl_remove_rule(&mut self, filter: &str) -> Outcome<()>;
+
+    // Processes.
+    /// fork(2). The child runs `child` and nothing else: it ends with the exit status that `child`
+    /// gives back, unless it executed a program. The parent gets the child's pid.
+    fn fork<F>(&mut self, child: F) -> Outcome<Pid>
+    where
+        F: FnOnce(&mut Self) -> Result<Self::Executed, i32> + Send + 'static;
+    /// wait4(2) for a child, `None` for any: with WNOHANG when `block` is false (then `Ok(None)` if
+    /// none has ended). ECHILD when there is none.
+    fn waitpid(&mut self, pid: Option<Pid>, block: bool) -> Outcome<Option<(Pid, Ending)>>;
+    fn kill(&mut self, pid: Pid, signal: i32) -> Outcome<()>;
+    /// Sets the signal's default action, unblocks it, and sends it to ourselves. Returns only if that
+    /// didn't end us.
+    fn raise_default(&mut self, signal: i32);
+    fn setsid(&mut self) -> Outcome<()>;
+    fn setgroups(&mut self, groups: &[u32]) -> Outcome<()>;
+    fn setresgid(&mut self, ids: Ids) -> Outcome<()>;
+    fn setresuid(&mut self, ids: Ids) -> Outcome<()>;
+    fn setlogin(&mut self, name: &str) -> Outcome<()>;
+    fn setpriority(&mut self, nice: i32) -> Outcome<()>;
+    fn setfib(&mut self, fib: i32) -> Outcome<()>;
+    /// Soft and hard limit alike. ENOSYS for a limit that this kernel doesn't know.
+    fn setrlimit(&mut self, limit: Limit, value: u64) -> Outcome<()>;
+    fn procctl(&mut self, control: Procctl) -> Outcome<()>;
+    /// The matching *_STATUS command: true when the control is in force or armed.
+    fn procctl_status(&mut self, control: Procctl) -> Outcome<bool>;
+    /// PROC_REAP_ACQUIRE: orphaned descendants become our children.
+    fn procctl_reap_acquire(&mut self) -> Outcome<()>;
+    /// Blocks all signals that can be (sigprocmask(2)) and gives ignored ones their default action.
+    fn block_signals(&mut self) -> Outcome<()>;
+    /// Every signal's default action and an empty mask: what a program expects at its start. Rust's
+    /// runtime ignores SIGPIPE, and that would survive execve.
+    fn reset_signals(&mut self) -> Outcome<()>;
+    /// setitimer(2) zero for all three timers, which survive a set-user-ID exec.
+    fn clear_timers(&mut self) -> Outcome<()>;
+    fn execve(
+        &mut self,
+        program: &str,
+        arguments: &[String],
+        environment: &[String],
+    ) -> Outcome<Self::Executed>;
+
+    // Events.
+    fn kqueue(&mut self) -> Outcome<Fd>;
+    fn kevent_watch(&mut self, queue: Fd, watch: Watch) -> Outcome<()>;
+    fn kevent_unwatch(&mut self, queue: Fd, watch: Watch) -> Outcome<()>;
+    /// Waits for one event, `timeout_ms` at most; `None` when the time is over.
+    fn kevent_wait(&mut self, queue: Fd, timeout_ms: Option<u64>) -> Outcome<Option<Event>>;
+    /// Waits, and does nothing (nanosleep(2)).
+    fn sleep_ms(&mut self, milliseconds: u64);
+
+    // Words.
+    /// One line to syslogd(8), LOG_AUTHPRIV, tag "jailrun", with our pid.
+    fn syslog(&mut self, severity: Severity, line: &str) -> Outcome<()>;
+    /// One line to our standard error. Never fails: there is nobody left to tell.
+    fn complain(&mut self, line: &str);
+}
+
+/// Names of signals without SIG, by FreeBSD's numbers (sys/sys/signal.h).
+pub mod signal {
+    pub const HUP: i32 = 1;
+    pub const INT: i32 = 2;
+    pub const QUIT: i32 = 3;
+    pub const ABRT: i32 = 6;
+    pub const KILL: i32 = 9;
+    pub const PIPE: i32 = 13;
+    pub const ALRM: i32 = 14;
+    pub const TERM: i32 = 15;
+    pub const STOP: i32 = 17;
+    pub const TSTP: i32 = 18;
+    pub const CONT: i32 = 19;
+    pub const CHLD: i32 = 20;
+    pub const WINCH: i32 = 28;
+    pub const INFO: i32 = 29;
+    pub const USR1: i32 = 30;
+    pub const USR2: i32 = 31;
+
+    const NAMES: [(&str, i32); 16] = [
+        ("HUP", HUP),
+        ("INT", INT),
+        ("QUIT", QUIT),
+        ("ABRT", ABRT),
+        ("KILL", KILL),
+        ("PIPE", PIPE),
+        ("ALRM", ALRM),
+        ("TERM", TERM),
+        ("STOP", STOP),
+        ("TSTP", TSTP),
+        ("CONT", CONT),
+        ("CHLD", CHLD),
+        ("WINCH", WINCH),
+        ("INFO", INFO),
+        ("USR1", USR1),
+        ("USR2", USR2),
+    ];
+
+    /// The number of a signal's name, with or without "SIG".
+    pub fn by_name(name: &str) -> Option<i32> {
+        let bare = name.strip_prefix("SIG").unwrap_or(name);
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == bare)
+            .map(|(_, number)| *number)
+    }
+
+    pub fn name(number: i32) -> String {
+        match NAMES.iter().find(|(_, known)| *known == number) {
+            Some((name, _)) => (*name).to_string(),
+            None => number.to_string(),
+        }
+    }
+}
+
+/// Shared by parent and child of a fork, so that nothing is copied twice.
+pub type Shared<T> = Arc<T>;

@@ -1,0 +1,135 @@
+//! A profile: what a service may have, as checked values. Nothing here touches the system.
+//! The only way to one is [`Profile::from_sources`].
+
+pub mod diagnostic;
+pub mod parse;
+pub mod schema;
+pub mod values;
+
+use crate::kernel::Limit;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What a profile says, after includes, with every default filled in. jailrun.toml(5) has the keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    pub description: String,
+    pub program: Option<String>,
+    pub args: Vec<String>,
+    /// Name or number.
+    pub user: String,
+    /// The user's own when absent.
+    pub group: Option<String>,
+    pub groups: Vec<String>,
+    pub umask: u32,
+    /// Inside the root.
+    pub chdir: String,
+    pub nice: Option<i32>,
+    pub fib: Option<i32>,
+    pub env: BTreeMap<String, String>,
+    pub env_keep: Vec<String>,
+    pub access: Access,
+    pub root: Root,
+    pub jail: Jail,
+    /// login.conf(5)'s limits; `u64::MAX >> 1` (kernel::UNLIMITED) is "unlimited".
+    pub limits: Vec<(Limit, u64)>,
+    pub rctl: Rctl,
+    pub proccontrol: Proccontrol,
+    pub supervise: Supervise,
+}
+
+/// Who besides root may run the profile.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Access {
+    pub users: Vec<String>,
+    pub groups: Vec<String>,
+    pub any_command: bool,
+    pub max: u32,
+    pub instances: Vec<String>,
+}
+
+/// What exists inside.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Root {
+    pub ro: Vec<String>,
+    pub rw: Vec<Writable>,
+    pub tmpfs: Vec<Tmpfs>,
+    pub devices: Vec<String>,
+}
+
+/// A host directory that the service may write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writable {
+    pub path: String,
+    pub noexec: bool,
+    pub nosymfollow: bool,
+    /// Waives ownership of the directory itself, never of what leads to it.
+    pub untrusted: bool,
+    pub shared: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tmpfs {
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    pub mode: u32,
+    /// A user of the host; root when absent.
+    pub owner: Option<String>,
+    pub noexec: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Jail {
+    pub ip4: Network,
+    pub ip6: Network,
+    pub hostname: Option<String>,
+    /// allow.* names without "allow."; all others are turned off.
+    pub allow: Vec<String>,
+    pub securelevel: Option<i32>,
+    pub enforce_statfs: i32,
+    pub children_max: i32,
+    /// sysvmsg, sysvsem, sysvshm: a JAIL_SYS_* value each.
+    pub sysv: [i32; 3],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Network {
+    #[default]
+    Disable,
+    Inherit,
+    Addresses(Vec<Address>),
+}
+
+/// An address, with the interface that it is added to where the profile names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub interface: Option<String>,
+    pub address: IpAddr,
+    /// 32 or 128 unless given.
+    pub prefix: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rctl {
+    /// resource=amount; the action is deny. Plain integers.
+    pub rules: Vec<(String, u64)>,
+    pub required: bool,
+}
+
+/// Each `true` is a restriction that is applied and read back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proccontrol {
+    pub no_new_privs: bool,
+    pub no_trace: bool,
+    pub aslr: bool,
+    pub protmax: bool,
+    pub no_wxmap: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervise {
+    pub stop_signal: i32,
+    /// Seconds.
+    pub stop_timeout: u64,
+}

@@ -1,0 +1,318 @@
+//! Reads profile text into a [`Profile`]: TOML, includes, the merge, and what must hold over all
+//! files together. Pure: the caller opened the files and says which instance is meant.
+//! Nothing is ignored. What isn't understood is an error, and all errors come back at once.
+
+mod sections;
+mod typed;
+
+use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
+use super::{Access, Jail, Network, Proccontrol, Profile, Rctl, Root, Supervise, values};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Longest text of one file.
+const FILE_BYTES: usize = 64 * 1024;
+const MOUNTS: usize = 256;
+
+/// One file's text and the path that messages call it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The names that `source` includes, for the caller to open. Best effort: errors are found by
+/// [`Profile::from_sources`], which sees the same text.
+pub fn includes(source: &Source) -> Vec<String> {
+    include_spans(source)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect()
+}
+
+impl Profile {
+    /// The profile that `main` and what it includes say together, or everything that is wrong.
+    pub fn from_sources(
+        main: &Source,
+        included: &[(String, Source)],
+        instance: Option<&str>,
+    ) -> Result<Profile, Diagnostics> {
+        let mut reader = Reader::new(main, instance);
+        if let Some(instance) = instance
+            && let Err(message) = values::name(instance)
+        {
+            reader.error(0..0, format!("instance {message}"));
+        }
+        for source in reader.below(main, included) {
+            reader.read(source, Standing::Included);
+        }
+        reader.read(main, Standing::Main);
+        if reader.syntax_is_sound {
+            reader.check_the_whole();
+        }
+        match reader.found.is_empty() {
+            true => Ok(reader.profile),
+            false => Err(Diagnostics::sorted(reader.found)),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Main,
+    Included,
+}
+
+/// Where a value stands.
+#[derive(Clone)]
+struct Place<'a> {
+    source: &'a Source,
+    span: Range<usize>,
+}
+
+/// Files are read in the order of the merge, each over what the ones before it said.
+struct Reader<'a> {
+    main: &'a Source,
+    /// The file being read.
+    source: &'a Source,
+    standing: Standing,
+    instance: Option<&'a str>,
+    profile: Profile,
+    found: Vec<Diagnostic>,
+    syntax_is_sound: bool,
+    /// Lines of this file whose syntax is broken: what was recovered from them is a guess.
+    broken_lines: BTreeSet<usize>,
+    /// The last word on closure, and whether it is one that is supported.
+    closure: Option<(Place<'a>, Closure)>,
+    mode_is_written: bool,
+    mounts: Vec<(String, Place<'a>)>,
+    /// Where each address was last given.
+    addresses: BTreeMap<IpAddr, Place<'a>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closure {
+    Off,
+    Auto,
+}
+
+impl<'a> Reader<'a> {
+    fn new(main: &'a Source, instance: Option<&'a str>) -> Reader<'a> {
+        Reader {
+            main,
+            source: main,
+            standing: Standing::Main,
+            instance,
+            profile: defaults(),
+            found: Vec::new(),
+            syntax_is_sound: true,
+            broken_lines: BTreeSet::new(),
+            closure: None,
+            mode_is_written: false,
+            mounts: Vec::new(),
+            addresses: BTreeMap::new(),
+        }
+    }
+
+    /// What lies below `main` in the merge, lowest first, each file once.
+    fn below(&mut self, main: &'a Source, included: &'a [(String, Source)]) -> Vec<&'a Source> {
+        let mut order = Vec::new();
+        self.collect(main, included, &mut BTreeSet::new(), &mut order);
+        self.source = main;
+        order
+    }
+
+    /// Depth first. As deep as there are files, since none is entered twice.
+    fn collect(
+        &mut self,
+        source: &'a Source,
+        included: &'a [(String, Source)],
+        seen: &mut BTreeSet<String>,
+        order: &mut Vec<&'a Source>,
+    ) {
+        for (name, span) in include_spans(source) {
+            if !values::is_name(&name) {
+                continue;
+            }
+            let Some((_, next)) = included.iter().find(|(known, _)| *known == name) else {
+                self.source = source;
+                self.error(
+                    span,
+                    format!("include {}: there is no such profile", quoted(&name)),
+                );
+                continue;
+            };
+            if next != self.main && seen.insert(name) {
+                self.collect(next, included, seen, order);
+                order.push(next);
+            }
+        }
+    }
+
+    fn read(&mut self, source: &'a Source, standing: Standing) {
+        (self.source, self.standing) = (source, standing);
+        self.broken_lines.clear();
+        if source.text.len() > FILE_BYTES {
+            self.syntax_is_sound = false;
+            self.error(0..0, "the file is longer than 64 KiB".to_owned());
+            return;
+        }
+        let (table, errors) = DeTable::parse_recoverable(&source.text);
+        let mut broken = BTreeSet::new();
+        for error in errors {
+            self.syntax_is_sound = false;
+            let span = error.span().unwrap_or(0..0);
+            broken.insert(line_of(&source.text, span.start));
+            self.error(span, error.message().trim_end().replace('\n', ", "));
+        }
+        self.broken_lines = broken;
+        self.table("", table.get_ref());
+    }
+
+    /// An error in the file being read.
+    fn error(&mut self, span: Range<usize>, message: String) {
+        if !self
+            .broken_lines
+            .contains(&line_of(&self.source.text, span.start))
+        {
+            self.found.push(Diagnostic::at(
+                &self.source.name,
+                &self.source.text,
+                span,
+                message,
+            ));
+        }
+    }
+
+    fn error_at(&mut self, place: &Place<'a>, message: String) {
+        let Place { source, span } = place;
+        self.found.push(Diagnostic::at(
+            &source.name,
+            &source.text,
+            span.clone(),
+            message,
+        ));
+    }
+
+    /// A value of this file must be the last word, or be said by another file: seen only at the end.
+    fn check_the_whole(&mut self) {
+        let main = Place {
+            source: self.main,
+            span: 0..0,
+        };
+        let auto = "closure = \"auto\" is not supported yet; write closure = \"off\" and list directories in ro";
+        match self.closure.clone() {
+            Some((_, Closure::Off)) => {}
+            Some((place, Closure::Auto)) => self.error_at(&place, auto.to_owned()),
+            None => self.error_at(&main, auto.to_owned()),
+        }
+        if !self.mode_is_written {
+            self.error_at(
+                &main,
+                "mode of [capsicum] must be written: mode = \"off\"".to_owned(),
+            );
+        }
+        self.check_mounts();
+        self.check_addresses(&main);
+    }
+
+    fn check_mounts(&mut self) {
+        let mut seen = BTreeSet::new();
+        let has_devices = !self.profile.root.devices.is_empty();
+        for (index, (path, place)) in std::mem::take(&mut self.mounts).into_iter().enumerate() {
+            if has_devices && (path == "/dev" || path.starts_with("/dev/")) {
+                self.error_at(&place, format!("{} would cover the devices", quoted(&path)));
+            }
+            if index == MOUNTS {
+                self.error_at(&place, format!("more than {MOUNTS} of ro, rw and tmpfs"));
+            }
+            if seen.contains(&path) {
+                self.error_at(&place, format!("{} is mounted twice", quoted(&path)));
+            }
+            seen.insert(path);
+        }
+    }
+
+    /// The kernel refuses a jail with an address twice, after half of the launch was done.
+    fn check_addresses(&mut self, main: &Place<'a>) {
+        let mut seen = BTreeSet::new();
+        for network in [self.profile.jail.ip4.clone(), self.profile.jail.ip6.clone()] {
+            let Network::Addresses(addresses) = network else {
+                continue;
+            };
+            for address in addresses {
+                if !seen.insert(address.address) {
+                    let place = self.addresses.get(&address.address).unwrap_or(main).clone();
+                    self.error_at(
+                        &place,
+                        format!("address {} is given twice", address.address),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Names in the top-level `include`, with their places.
+fn include_spans(source: &Source) -> Vec<(String, Range<usize>)> {
+    if source.text.len() > FILE_BYTES {
+        return Vec::new();
+    }
+    let (table, _) = DeTable::parse_recoverable(&source.text);
+    let list = table
+        .get_ref()
+        .get("include")
+        .and_then(|value| value.get_ref().as_array());
+    let names = list.into_iter().flat_map(|list| list.iter());
+    names
+        .filter_map(|value| Some((value.get_ref().as_str()?.to_owned(), value.span())))
+        .collect()
+}
+
+/// What an empty profile would say. jailrun.toml(5) and the schema have the same words.
+fn defaults() -> Profile {
+    Profile {
+        description: String::new(),
+        program: None,
+        args: Vec::new(),
+        user: "nobody".to_owned(),
+        group: None,
+        groups: Vec::new(),
+        umask: 0o022,
+        chdir: "/".to_owned(),
+        nice: None,
+        fib: None,
+        env: BTreeMap::new(),
+        env_keep: Vec::new(),
+        access: Access {
+            max: 4,
+            ..Access::default()
+        },
+        root: Root::default(),
+        jail: Jail {
+            enforce_statfs: 2,
+            ..Jail::default()
+        },
+        limits: Vec::new(),
+        rctl: Rctl {
+            rules: Vec::new(),
+            required: true,
+        },
+        proccontrol: Proccontrol {
+            no_new_privs: true,
+            no_trace: true,
+            aslr: true,
+            protmax: false,
+            no_wxmap: false,
+        },
+        supervise: Supervise {
+            stop_signal: 15,
+            stop_timeout: 10,
+        },
+    }
+}

@@ -1,0 +1,312 @@
+//! Descriptors and what they name: reading, writing, duplicating, closing, and events of a kqueue(2).
+
+use super::world::{Description, Descriptor, Res, State, Wait, World};
+use crate::kernel::{Errno, Event, Fd, FileKind, Watch, signal};
+use std::collections::VecDeque;
+
+impl World {
+    pub(super) fn descriptor(&self, pid: i32, fd: Fd) -> Res<&Descriptor> {
+        self.process(pid)?
+            .fds
+            .get(&fd.0)
+            .ok_or_else(|| Errno::EBADF.into())
+    }
+
+    pub(super) fn description(&self, pid: i32, fd: Fd) -> Res<&Description> {
+        let id = self.descriptor(pid, fd)?.description;
+        self.descriptions
+            .get(&id)
+            .ok_or_else(|| Errno::EBADF.into())
+    }
+
+    /// The lowest free number from `least`, close-on-exec.
+    pub(super) fn install(&mut self, pid: i32, description: Description, least: i32) -> Res<Fd> {
+        let id = self.fresh();
+        self.descriptions.insert(id, description);
+        self.install_existing(pid, id, least)
+    }
+
+    fn install_existing(&mut self, pid: i32, description: u64, least: i32) -> Res<Fd> {
+        let process = self.process_mut(pid)?;
+        let number = (least..)
+            .find(|number| !process.fds.contains_key(number))
+            .ok_or(Errno::EMFILE)?;
+        process.fds.insert(
+            number,
+            Descriptor {
+                description,
+                cloexec: true,
+            },
+        );
+        Ok(Fd(number))
+    }
+
+    pub(super) fn close(&mut self, pid: i32, fd: Fd) -> Res<()> {
+        let gone = self
+            .process_mut(pid)?
+            .fds
+            .remove(&fd.0)
+            .ok_or(Errno::EBADF)?;
+        self.release(gone.description);
+        Ok(())
+    }
+
+    /// After a descriptor went: the last one takes locks, the socket's end and an owned jail with it.
+    pub(super) fn release(&mut self, id: u64) {
+        let is_used = self
+            .processes
+            .values()
+            .any(|p| p.fds.values().any(|d| d.description == id));
+        if is_used {
+            return;
+        }
+        self.locks.retain(|(_, holder, _)| *holder != id);
+        match self.descriptions.remove(&id) {
+            Some(Description::Socket {
+                peer: Some(peer), ..
+            }) => {
+                if let Some(Description::Socket { peer, .. }) = self.descriptions.get_mut(&peer) {
+                    *peer = None;
+                }
+            }
+            Some(Description::Jail { id, owner: true }) => self.remove_jail(id),
+            _ => {}
+        }
+    }
+
+    pub(super) fn closefrom(&mut self, pid: i32, lowest: i32) -> Res<()> {
+        let numbers: Vec<i32> = self
+            .process(pid)?
+            .fds
+            .range(lowest..)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in numbers {
+            self.close(pid, Fd(number))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dup2(&mut self, pid: i32, from: Fd, to: Fd, keep: bool) -> Res<()> {
+        let description = self.descriptor(pid, from)?.description;
+        let new = Descriptor {
+            description,
+            cloexec: !keep,
+        };
+        let old = self.process_mut(pid)?.fds.insert(to.0, new);
+        if let Some(old) = old {
+            self.release(old.description);
+        }
+        Ok(())
+    }
+
+    pub(super) fn dup_from(&mut self, pid: i32, from: Fd, least: i32) -> Res<Fd> {
+        let description = self.descriptor(pid, from)?.description;
+        self.install_existing(pid, description, least)
+    }
+
+    pub(super) fn socketpair(&mut self, pid: i32) -> Res<(Fd, Fd)> {
+        let (left, right) = (self.fresh(), self.fresh());
+        self.descriptions.insert(
+            left,
+            Description::Socket {
+                buffer: VecDeque::new(),
+                peer: Some(right),
+            },
+        );
+        self.descriptions.insert(
+            right,
+            Description::Socket {
+                buffer: VecDeque::new(),
+                peer: Some(left),
+            },
+        );
+        Ok((
+            self.install_existing(pid, left, 0)?,
+            self.install_existing(pid, right, 0)?,
+        ))
+    }
+
+    /// `None`: nothing there yet.
+    pub(super) fn read(&mut self, pid: i32, fd: Fd, buffer: &mut [u8]) -> Res<Option<usize>> {
+        let id = self.descriptor(pid, fd)?.description;
+        let (inodes, description) = (
+            &self.inodes,
+            self.descriptions.get_mut(&id).ok_or(Errno::EBADF)?,
+        );
+        match description {
+            Description::Vnode {
+                readable: false, ..
+            } => Err(Errno::EBADF.into()),
+            Description::Vnode { place, offset, .. } => {
+                let inode = inodes.get(&place.inode).ok_or(Errno::EBADF)?;
+                match inode.kind {
+                    FileKind::Directory => return Err(Errno::EISDIR.into()),
+                    FileKind::CharacterDevice if inode.data == b"null" => return Ok(Some(0)),
+                    FileKind::CharacterDevice => {
+                        buffer.fill(0);
+                        return Ok(Some(buffer.len()));
+                    }
+                    _ => {}
+                }
+                let rest = inode.data.get(*offset..).unwrap_or_default();
+                let length = rest.len().min(buffer.len());
+                for (to, from) in buffer.iter_mut().zip(rest) {
+                    *to = *from;
+                }
+                *offset += length;
+                Ok(Some(length))
+            }
+            Description::Socket {
+                buffer: queue,
+                peer,
+            } => {
+                if queue.is_empty() && peer.is_some() && !buffer.is_empty() {
+                    return Ok(None);
+                }
+                let length = queue.len().min(buffer.len());
+                for (to, from) in buffer.iter_mut().zip(queue.drain(..length)) {
+                    *to = from;
+                }
+                Ok(Some(length))
+            }
+            Description::Pipe | Description::Terminal => Ok(Some(0)),
+            _ => Err(Errno::EOPNOTSUPP.into()),
+        }
+    }
+
+    pub(super) fn write(&mut self, pid: i32, fd: Fd, bytes: &[u8]) -> Res<usize> {
+        let id = self.descriptor(pid, fd)?.description;
+        let now = self.now();
+        let peer = match self.descriptions.get_mut(&id).ok_or(Errno::EBADF)? {
+            Description::Vnode {
+                writable: false, ..
+            } => return Err(Errno::EBADF.into()),
+            Description::Vnode { place, offset, .. } => {
+                let inode = self.inodes.get_mut(&place.inode).ok_or(Errno::EBADF)?;
+                if inode.kind == FileKind::Regular {
+                    inode
+                        .data
+                        .resize(inode.data.len().max(*offset + bytes.len()), 0);
+                    for (to, from) in inode.data.iter_mut().skip(*offset).zip(bytes) {
+                        *to = *from;
+                    }
+                    *offset += bytes.len();
+                    inode.ctime = now;
+                }
+                return Ok(bytes.len());
+            }
+            Description::Pipe | Description::Terminal => {
+                self.output.extend_from_slice(bytes);
+                return Ok(bytes.len());
+            }
+            Description::Socket { peer, .. } => *peer,
+            _ => return Err(Errno::EOPNOTSUPP.into()),
+        };
+        match peer.and_then(|peer| self.descriptions.get_mut(&peer)) {
+            Some(Description::Socket { buffer, .. }) => {
+                buffer.extend(bytes);
+                Ok(bytes.len())
+            }
+            _ => {
+                self.deliver(pid, signal::PIPE);
+                Err(Errno::EPIPE.into())
+            }
+        }
+    }
+
+    pub(super) fn isatty(&self, pid: i32, fd: Fd) -> bool {
+        match self.description(pid, fd) {
+            Ok(Description::Terminal) => true,
+            Ok(Description::Vnode { place, .. }) => self
+                .inodes
+                .get(&place.inode)
+                .is_some_and(|inode| inode.data == b"tty"),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_readable(&self, id: u64) -> bool {
+        match self.descriptions.get(&id) {
+            Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
+            Some(Description::Pipe) | None => true,
+            Some(_) => false,
+        }
+    }
+
+    fn watches(&mut self, pid: i32, queue: Fd) -> Res<&mut Vec<(Watch, u32)>> {
+        let id = self.descriptor(pid, queue)?.description;
+        match self.descriptions.get_mut(&id) {
+            Some(Description::Kqueue { watches }) => Ok(watches),
+            _ => Err(Errno::EBADF.into()),
+        }
+    }
+
+    pub(super) fn kevent_watch(&mut self, pid: i32, queue: Fd, watch: Watch) -> Res<()> {
+        if let Watch::Readable(fd) = watch {
+            self.descriptor(pid, fd)?;
+        }
+        let watches = self.watches(pid, queue)?;
+        if !watches.iter().any(|(known, _)| *known == watch) {
+            watches.push((watch, 0));
+        }
+        Ok(())
+    }
+
+    pub(super) fn kevent_unwatch(&mut self, pid: i32, queue: Fd, watch: Watch) -> Res<()> {
+        let watches = self.watches(pid, queue)?;
+        let index = watches
+            .iter()
+            .position(|(known, _)| *known == watch)
+            .ok_or(Errno::ENOENT)?;
+        watches.remove(index);
+        Ok(())
+    }
+
+    /// The first watch that has something, without taking it.
+    pub(super) fn ready_event(&self, pid: i32, queue: u64) -> Option<Event> {
+        let Some(Description::Kqueue { watches }) = self.descriptions.get(&queue) else {
+            return None;
+        };
+        watches.iter().find_map(|(watch, count)| match watch {
+            Watch::Signal(signal) => (*count > 0).then_some(Event::Signal(*signal)),
+            // A closed descriptor takes its watch with it.
+            Watch::Readable(fd) => {
+                let id = self.descriptor(pid, *fd).ok()?.description;
+                self.is_readable(id).then_some(Event::Readable(*fd))
+            }
+        })
+    }
+
+    pub(super) fn kevent_take(&mut self, pid: i32, queue: Fd) -> Res<Option<Event>> {
+        let id = self.descriptor(pid, queue)?.description;
+        let event = self.ready_event(pid, id);
+        if let Some(Event::Signal(taken)) = event {
+            for (watch, count) in self.watches(pid, queue)? {
+                if *watch == Watch::Signal(taken) {
+                    *count = 0;
+                }
+            }
+        }
+        Ok(event)
+    }
+
+    pub(super) fn is_satisfied(&self, pid: i32) -> bool {
+        let Some(State::Blocked { wait, deadline }) = self.processes.get(&pid).map(|p| p.state)
+        else {
+            return false;
+        };
+        if deadline.is_some_and(|deadline| deadline <= self.clock_ms) {
+            return true;
+        }
+        match wait {
+            Wait::Readable(id) => self.is_readable(id),
+            Wait::Queue(id) => self.ready_event(pid, id).is_some(),
+            Wait::Child(child) => {
+                let mut children = self.children(pid, child).peekable();
+                children.peek().is_none() || children.any(|child| child.ending().is_some())
+            }
+            Wait::Time => false,
+        }
+    }
+}

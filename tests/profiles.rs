@@ -1,0 +1,343 @@
+//! Laws of the profile reader. Fixtures are in tests/profiles: what is in good/ reads, what is in bad/
+//! gives exactly the errors beside it (UPDATE_GOLDEN=1 rewrites those). Files called inc_* are there to
+//! be included. A first line "# instance: X" is the instance that a fixture is read for.
+
+// A helper outside #[test] that can't go on ends the test that called it.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use jailrun::kernel::Limit;
+use jailrun::profile::Profile;
+use jailrun::profile::diagnostic::Diagnostics;
+use jailrun::profile::parse::{Source, includes};
+use jailrun::profile::schema::{self, KEYS, Key, Support};
+use jailrun::profile::values::is_name;
+use jailrun::profile::{Network, values};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FRAME: &str = "[root]\nclosure = \"off\"\n[capsicum]\nmode = \"off\"\n";
+
+fn here(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+fn source(path: &Path) -> Source {
+    Source {
+        name: path.file_name().unwrap().to_string_lossy().into_owned(),
+        text: fs::read_to_string(path).unwrap(),
+    }
+}
+
+/// Reads a file and, from its directory, all that it includes.
+fn read(path: &Path) -> Result<Profile, Diagnostics> {
+    let main = source(path);
+    let mut included: Vec<(String, Source)> = Vec::new();
+    let mut wanted = includes(&main);
+    while let Some(name) = wanted.pop() {
+        let file = path.with_file_name(format!("{name}.toml"));
+        let is_new = included.iter().all(|(known, _)| *known != name);
+        if is_name(&name) && is_new && file.exists() {
+            let next = source(&file);
+            wanted.extend(includes(&next));
+            included.push((name, next));
+        }
+    }
+    let instance = main
+        .text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# instance: "));
+    Profile::from_sources(&main, &included, instance)
+}
+
+fn read_text(text: &str) -> Result<Profile, Diagnostics> {
+    let main = Source {
+        name: "x.toml".to_owned(),
+        text: text.to_owned(),
+    };
+    Profile::from_sources(&main, &[], None)
+}
+
+fn fixtures(below: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(here(below))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let is_main = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "toml")
+            && !path
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("inc_")
+    };
+    let mut files: Vec<PathBuf> = entries.filter(is_main).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_shipped_profile_reads() {
+    let files = fixtures("profiles");
+    assert!(files.len() >= 4);
+    for file in files {
+        if let Err(errors) = read(&file) {
+            panic!("{errors}");
+        }
+    }
+}
+
+#[test]
+fn every_good_fixture_reads() {
+    let files = fixtures("tests/profiles/good");
+    assert!(files.len() >= 4);
+    for file in files {
+        if let Err(errors) = read(&file) {
+            panic!("{errors}");
+        }
+    }
+}
+
+#[test]
+fn every_bad_fixture_gives_exactly_its_errors() {
+    let files = fixtures("tests/profiles/bad");
+    assert!(files.len() >= 25);
+    let mut differing = Vec::new();
+    for file in files {
+        let Err(errors) = read(&file) else {
+            panic!("{} reads", file.display())
+        };
+        let (shown, golden) = (format!("{errors}\n"), file.with_extension("errors"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &shown).unwrap();
+        }
+        if fs::read_to_string(&golden).unwrap_or_default() != shown {
+            differing.push(format!("{}:\n{shown}", golden.display()));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+/// A profile in which `key` has its example value, and one that differs in nothing else.
+fn with_and_without(key: &Key) -> (String, String) {
+    let line = |value: &str| format!("{} = {value}\n", key.name);
+    let in_list = |others: &str| {
+        let list = &key.section["root.".len()..];
+        let table = |inside: String| {
+            FRAME.replace(
+                "[capsicum]",
+                &format!("{list} = [{{ {inside} }}]\n[capsicum]"),
+            )
+        };
+        let setting = format!("{} = {}", key.name, key.example);
+        (
+            table(format!(
+                "{setting}{}",
+                others.replace(&format!(", {}", default_of(key.name)), "")
+            )),
+            table(others[2..].to_owned()),
+        )
+    };
+    match key.section {
+        "" => (format!("{}{FRAME}", line(key.example)), FRAME.to_owned()),
+        "root" => (
+            FRAME.replace("[capsicum]", &format!("{}[capsicum]", line(key.example))),
+            FRAME.to_owned(),
+        ),
+        "root.rw" => in_list(", path = \"/a\""),
+        "root.tmpfs" => in_list(", path = \"/a\", size = \"1m\""),
+        section => (
+            format!("{FRAME}[{section}]\n{}", line(key.example)),
+            FRAME.to_owned(),
+        ),
+    }
+}
+
+fn default_of(name: &str) -> &'static str {
+    match name {
+        "path" => "path = \"/a\"",
+        "size" => "size = \"1m\"",
+        _ => "-",
+    }
+}
+
+#[test]
+fn every_key_changes_the_profile() {
+    let lower = Source {
+        name: "base.toml".to_owned(),
+        text: "nice = 3\n".to_owned(),
+    };
+    for key in KEYS
+        .iter()
+        .filter(|key| key.support == Support::Now && !key.example.is_empty())
+    {
+        let (with, without) = with_and_without(key);
+        let main = Source {
+            name: "x.toml".to_owned(),
+            text: with,
+        };
+        let changed = Profile::from_sources(&main, &[("base".to_owned(), lower.clone())], None);
+        let changed = changed.unwrap_or_else(|errors| panic!("{errors}"));
+        assert_ne!(
+            changed,
+            read_text(&without).unwrap(),
+            "{} of {}",
+            key.name,
+            key.section
+        );
+    }
+}
+
+#[test]
+fn a_key_with_one_supported_value_takes_no_other() {
+    let only: Vec<&str> = KEYS
+        .iter()
+        .filter(|key| key.support == Support::Now && key.example.is_empty())
+        .map(|key| key.name)
+        .collect();
+    assert_eq!(
+        only,
+        [
+            "closure",
+            "children.max",
+            "mode",
+            "restart",
+            "ready",
+            "output"
+        ]
+    );
+    for (section, line) in [
+        ("jail", "children.max = 1"),
+        ("supervise", "restart = \"always\""),
+        ("supervise", "ready = \"ports\""),
+        ("supervise", "output = \"syslog\""),
+    ] {
+        assert!(
+            read_text(&format!("{FRAME}[{section}]\n{line}\n")).is_err(),
+            "{line}"
+        );
+    }
+    assert!(read_text(&FRAME.replace("closure = \"off\"", "closure = \"auto\"")).is_err());
+    assert!(read_text(&FRAME.replace("mode = \"off\"", "mode = \"report\"")).is_err());
+}
+
+#[test]
+fn a_key_that_is_not_supported_yet_is_refused_as_that() {
+    for key in KEYS
+        .iter()
+        .filter(|key| key.support == Support::NotYet && !key.section.contains('.'))
+    {
+        let text = match key.section {
+            "" => format!("{} = 1\n{FRAME}", key.name),
+            "root" => FRAME.replace("[capsicum]", &format!("{} = 1\n[capsicum]", key.name)),
+            "capsicum" => format!("{FRAME}{} = 1\n", key.name),
+            section => format!("{FRAME}[{section}]\n{} = 1\n", key.name),
+        };
+        let errors = read_text(&text).unwrap_err();
+        let messages: Vec<&str> = errors
+            .0
+            .iter()
+            .map(|error| error.message.as_str())
+            .collect();
+        assert_eq!(messages, [format!("\"{}\" is not supported yet", key.name)]);
+    }
+}
+
+#[test]
+fn every_supported_key_and_no_other_is_in_the_manual() {
+    let manual = fs::read_to_string(here("man/jailrun.toml.5")).unwrap();
+    let described: BTreeSet<&str> = manual
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Cm "))
+        .collect();
+    let supported: BTreeSet<&str> = KEYS
+        .iter()
+        .filter(|key| key.support == Support::Now)
+        .map(|key| key.name)
+        .collect();
+    assert_eq!(described, supported);
+}
+
+#[test]
+fn no_key_is_in_the_schema_twice() {
+    let distinct: BTreeSet<(&str, &str)> = KEYS.iter().map(|key| (key.section, key.name)).collect();
+    assert_eq!(distinct.len(), KEYS.len());
+    assert!(schema::key("", "program").is_some());
+}
+
+#[test]
+fn lists_append_scalars_replace_and_tables_merge_by_key() {
+    let profile = read(&here("tests/profiles/good/merged.toml")).unwrap();
+
+    assert_eq!(profile.args, ["lower", "upper", "main"]);
+    assert_eq!(profile.nice, Some(3));
+    assert_eq!(profile.env.get("A").map(String::as_str), Some("lower"));
+    assert_eq!(profile.env.get("B").map(String::as_str), Some("main"));
+    assert_eq!(profile.limits, [(Limit::Openfiles, 20)]);
+    assert_eq!(profile.jail.ip4, Network::Inherit);
+    assert!(matches!(&profile.jail.ip6, Network::Addresses(all) if all.len() == 1));
+}
+
+#[test]
+fn an_instance_is_put_into_paths_and_names_and_nothing_else() {
+    let profile = read(&here("tests/profiles/good/instance.toml")).unwrap();
+
+    assert_eq!(profile.chdir, "/var/db/blue");
+    assert_eq!(profile.root.rw[0].path, "/var/db/blue");
+    assert_eq!(profile.jail.hostname.as_deref(), Some("www-blue"));
+    assert_eq!(profile.args, ["%i", "%%"]);
+    assert_eq!(profile.description, "%i");
+}
+
+#[test]
+fn an_empty_profile_grants_nothing() {
+    let profile = read_text(FRAME).unwrap();
+
+    assert_eq!(
+        (profile.user.as_str(), profile.umask, profile.chdir.as_str()),
+        ("nobody", 0o022, "/")
+    );
+    assert_eq!(
+        (&profile.jail.ip4, &profile.jail.ip6),
+        (&Network::Disable, &Network::Disable)
+    );
+    assert!(
+        profile.root.ro.is_empty() && profile.root.rw.is_empty() && profile.root.devices.is_empty()
+    );
+    assert!(
+        profile.access.users.is_empty() && !profile.access.any_command && profile.access.max == 4
+    );
+    assert!(
+        profile.proccontrol.no_new_privs && profile.proccontrol.no_trace && profile.rctl.required
+    );
+}
+
+#[test]
+fn sizes_are_powers_of_1024() {
+    assert_eq!(values::size("16m"), Ok(16 << 20));
+    assert_eq!(values::size("1T"), Ok(1 << 40));
+    assert_eq!(values::limit("unlimited"), Ok(jailrun::kernel::UNLIMITED));
+}
+
+/// Cuts every fixture short at every byte: no text makes the reader panic.
+#[test]
+fn no_prefix_of_a_fixture_panics_the_reader() {
+    let small = fixtures("tests/profiles/bad")
+        .into_iter()
+        .map(|file| source(&file))
+        .filter(|s| s.text.len() < 1500);
+    let mut read_some = 0;
+    for whole in small {
+        for end in (0..whole.text.len()).filter(|end| whole.text.is_char_boundary(*end)) {
+            let cut = Source {
+                name: whole.name.clone(),
+                text: whole.text[..end].to_owned(),
+            };
+            if let Err(errors) = Profile::from_sources(&cut, &[], Some("blue")) {
+                assert!(!errors.to_string().is_empty());
+            }
+            read_some += 1;
+        }
+    }
+    assert!(read_some > 1000);
+}
