@@ -1,0 +1,60 @@
+//! Everything that can end a run before the program's own end, one variant for each who must act,
+//! and the exit status of each (jailrun(8), EXIT STATUS).
+
+use crate::kernel::{Errno, Failure};
+
+#[derive(Debug)]
+pub enum Error {
+    /// What was typed makes no sense.
+    Usage(String),
+    /// The profile is wrong, or somebody else could have written it.
+    Profile(String),
+    /// This caller may not.
+    Refused(String),
+    /// The instance runs already.
+    Busy(String),
+    /// A step of the plan was refused by the system.
+    Step { step: String, failure: Failure },
+    /// The program could not be executed.
+    Exec { program: String, failure: Failure },
+    /// Not a system that jailrun runs on.
+    Unavailable(String),
+}
+
+impl Error {
+    pub fn step(step: impl Into<String>, failure: Failure) -> Error {
+        Error::Step {
+            step: step.into(),
+            failure,
+        }
+    }
+
+    pub fn exit_status(&self) -> i32 {
+        match self {
+            Error::Usage(_) => 64,
+            Error::Unavailable(_) => 69,
+            Error::Step { .. } => 71,
+            Error::Busy(_) => 75,
+            Error::Refused(_) => 77,
+            Error::Profile(_) => 78,
+            Error::Exec { failure, .. } if failure.errno == Errno::ENOENT => 127,
+            Error::Exec { .. } => 126,
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Error::Usage(words)
+            | Error::Profile(words)
+            | Error::Refused(words)
+            | Error::Busy(words)
+            | Error::Unavailable(words) => formatter.write_str(words),
+            Error::Step { step, failure } => write!(formatter, "{step}: {failure}"),
+            Error::Exec { program, failure } => {
+                write!(formatter, "exec {program} (inside the jail): {failure}")
+            }
+        }
+    }
+}
