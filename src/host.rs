@@ -61,7 +61,7 @@ pub fn survey<K: Kernel>(
         owners.insert(owner.clone(), uid);
     }
     Ok(Host {
-        sources: sources(kernel, profile)?,
+        sources: sources(kernel, profile, uid)?,
         uid,
         gid,
         groups,
@@ -114,6 +114,7 @@ fn group<K: Kernel>(kernel: &mut K, name: &str) -> Result<u32, Error> {
 fn sources<K: Kernel>(
     kernel: &mut K,
     profile: &Profile,
+    uid: u32,
 ) -> Result<BTreeMap<String, crate::kernel::Stat>, Error> {
     let mut found = BTreeMap::new();
     for path in &profile.root.ro {
@@ -123,15 +124,15 @@ fn sources<K: Kernel>(
         path, untrusted, ..
     } in &profile.root.rw
     {
-        // Its owner may be the service's user, so long as nobody else can write: what leads to it is
-        // root's in any case.
+        // What leads to it is root's in any case; its own owner and mode only `untrusted` waives.
         let stat = source(kernel, path, Owner::Anybody)?;
         if stat.kind != FileKind::Directory {
             return Err(Error::Profile(format!("{path} is not a directory")));
         }
-        if stat.mode & 0o002 != 0 && !untrusted {
+        if !untrusted && ((stat.uid != 0 && stat.uid != uid) || stat.mode & 0o022 != 0) {
             return Err(Error::Profile(format!(
-                "{path} is writable by everybody; rw needs untrusted = true for it"
+                "{path} is writable by others than root and the service's user; \
+                 rw needs untrusted = true for it"
             )));
         }
         found.insert(path.clone(), stat);

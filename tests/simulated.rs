@@ -152,3 +152,35 @@ fn a_caller_who_is_not_root_is_refused() {
     assert_eq!(report.world.executed.len(), before.executed.len());
     assert_eq!(report.world.differences(&before), Vec::<String>::new());
 }
+
+#[test]
+fn a_writable_directory_of_a_stranger_needs_to_be_called_untrusted() {
+    let mut before = host();
+    for (path, owner, mode) in [
+        ("/srv", 0, 0o755),
+        ("/srv/www", 80, 0o755),
+        ("/srv/alice", 1001, 0o755),
+        ("/srv/open", 0, 0o777),
+    ] {
+        before.dir(path, mode, owner, 0);
+    }
+    for (path, waived, status) in [
+        ("/srv/www", "false", 0),
+        ("/srv/alice", "false", 78),
+        ("/srv/open", "false", 78),
+        ("/srv/alice", "true", 0),
+        ("/srv/alice/", "true", 78),
+    ] {
+        let grant = format!("rw = [{{ path = \"{path}\", untrusted = {waived} }}]\ndevices");
+        let text = PROFILE.replacen("devices", &grant, 1);
+        let file = "/usr/local/etc/jailrun/profiles/www.toml";
+        before.remove(file).file(file, 0o644, 0, 0, text.as_bytes());
+        let report = launch(&before, Faults::none());
+        assert_eq!(
+            report.ending,
+            Ending::Exited(status),
+            "{path} {waived}: {:?}",
+            report.world.stderr
+        );
+    }
+}

@@ -65,7 +65,6 @@ pub struct Writable {
     pub nosymfollow: bool,
     /// Waives ownership of the directory itself, never of what leads to it.
     pub untrusted: bool,
-    pub shared: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

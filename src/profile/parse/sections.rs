@@ -227,7 +227,6 @@ impl Reader<'_> {
             noexec: false,
             nosymfollow: false,
             untrusted: false,
-            shared: false,
         };
         let place = match item.get_ref() {
             DeValue::String(_) => {
@@ -249,7 +248,6 @@ impl Reader<'_> {
                         "noexec" => replace(self.boolean(key, value), &mut rw.noexec),
                         "nosymfollow" => replace(self.boolean(key, value), &mut rw.nosymfollow),
                         "untrusted" => replace(self.boolean(key, value), &mut rw.untrusted),
-                        "shared" => replace(self.boolean(key, value), &mut rw.shared),
                         _ => self.unhandled(key, value),
                     }
                 }
