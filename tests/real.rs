@@ -86,7 +86,7 @@ mod freebsd {
     /// Everything that a launch could leave.
     fn world() -> String {
         let script = "mount -p; jls; ifconfig; ls -A /var/run/jailrun; \
-                      ps -axo jid=,command= | awk '$1 != 0 && $2 != \"<defunct>\" {$1 = $1; print}'";
+                      ps -ax -o jid= -o state= -o command= | awk '$1 != 0 && $2 !~ /^Z/ {$1 = $1; print}'";
         let output = Command::new("/bin/sh")
             .args(["-c", script])
             .output()
