@@ -1,7 +1,8 @@
 //! Everything that can end a run before the program's own end, one variant for each who must act,
 //! and the exit status of each (jailrun(8), EXIT STATUS).
 
-use crate::kernel::{Errno, Failure};
+use crate::exit::Exit;
+use crate::kernel::{Errno, Failure, signal};
 
 #[derive(Debug)]
 pub enum Error {
@@ -19,6 +20,8 @@ pub enum Error {
     Exec { program: String, failure: Failure },
     /// Not a system that jailrun runs on.
     Unavailable(String),
+    /// An order to stop came before the service was executed.
+    Stopped,
 }
 
 impl Error {
@@ -29,8 +32,16 @@ impl Error {
         }
     }
 
-    pub fn exit_status(&self) -> i32 {
+    pub fn exit(&self) -> Exit {
         match self {
+            Error::Stopped => Exit::Signal(signal::TERM),
+            other => Exit::Status(other.status()),
+        }
+    }
+
+    fn status(&self) -> i32 {
+        match self {
+            Error::Stopped => 128 + signal::TERM,
             Error::Usage(_) => 64,
             Error::Unavailable(_) => 69,
             Error::Step { .. } => 71,
@@ -51,6 +62,7 @@ impl std::fmt::Display for Error {
             | Error::Refused(words)
             | Error::Busy(words)
             | Error::Unavailable(words) => formatter.write_str(words),
+            Error::Stopped => formatter.write_str("stopped before the program was executed"),
             Error::Step { step, failure } => write!(formatter, "{step}: {failure}"),
             Error::Exec { program, failure } => {
                 write!(formatter, "exec {program} (inside the jail): {failure}")

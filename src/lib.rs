@@ -4,23 +4,32 @@
 //! argv -> Request -----------------------------------------------------------------+
 //! file -> trust::read -> Profile (checked) -> Permit (caller may) -> Plan (pure) <-+   nothing changed yet
 //!                                                                     |
-//!           launch: step, step, step <--------------------------------+               as root
-//!              |      `- fork > Outside > Inside > Unprivileged > Confined > exec
-//!              |- a step fails: undo, last first
-//!              |- the service ended: undo, last first -> nothing left
-//!              `- jailrun was killed: the kernel ends jail and processes; the next launch sweeps the rest
+//!   front: the caller's terminal and signals, without root            |
+//!     |  pipe                                                         |
+//!   supervisor --- journal <- intent, done <- launch: step, step <----+               as root
+//!     |                         |     `- fork > Outside > Inside > Unprivileged > Confined > exec
+//!     |                         `- a step fails: undo, last first
+//!     |- the jail is empty: undo, last first -> nothing left, or the next launch
+//!     `- it was killed: the kernel ends jail and processes; cleanup follows its journal
 //! ```
 //!
-//! Read [`run::run`], then [`launch`], then [`launch::child`]. Everything below them speaks to the
-//! system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
+//! Read [`run::run`], then [`supervise`], [`launch`], and [`launch::child`]. Everything below them
+//! speaks to the system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
 
+pub mod command;
 pub mod error;
+pub mod exit;
+pub mod front;
 pub mod host;
 pub mod kernel;
 pub mod launch;
 pub mod permit;
 pub mod plan;
 pub mod profile;
+pub mod record;
+pub mod request;
 pub mod run;
 pub mod sim;
+pub mod start;
+pub mod supervise;
 pub mod trust;

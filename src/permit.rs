@@ -8,19 +8,44 @@ use crate::profile::Profile;
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub uid: u32,
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// "" for a uid without an account.
     pub name: String,
-    pub groups: Vec<String>,
+}
+
+impl Caller {
+    pub fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    pub fn is_in(&self, gid: u32) -> bool {
+        self.gid == gid || self.groups.contains(&gid)
+    }
+}
+
+/// What is asked for, beside the profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    pub instance: Option<String>,
+    /// Replaces `program` and `args`.
+    pub command: Option<Vec<String>>,
+    pub detach: bool,
 }
 
 /// A profile that this caller may run, with this command. Only [`authorize`] makes one.
 ///
 /// ```compile_fail
-/// use jailrun::permit::Permit;
-/// fn skip(profile: jailrun::profile::Profile) -> Permit { Permit { profile, command: None } }
+/// use jailrun::permit::{Permit, Wish};
+/// fn skip(profile: jailrun::profile::Profile, caller: jailrun::permit::Caller) -> Permit {
+///     Permit { profile, caller, wish: Wish::default() }
+/// }
 /// ```
 pub struct Permit {
     profile: Profile,
-    command: Option<Vec<String>>,
+    caller: Caller,
+    wish: Wish,
 }
 
 impl Permit {
@@ -28,33 +53,58 @@ impl Permit {
         &self.profile
     }
 
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// What replaces `program` and `args`.
     pub fn command(&self) -> Option<&[String]> {
-        self.command.as_deref()
+        self.wish.command.as_deref()
+    }
+
+    pub fn instance(&self) -> Option<&str> {
+        self.wish.instance.as_deref()
+    }
+
+    pub fn detaches(&self) -> bool {
+        self.wish.detach
+    }
+
+    /// Not the service itself: no lock of its name, no pidfile, no restart.
+    pub fn is_one_off(&self) -> bool {
+        self.wish.command.is_some()
     }
 }
 
 /// Root may run everything. Others are named in `[access]`, give a command only with `any_command`,
-/// and an instance only out of `instances`.
+/// an instance only out of `instances`, and never detach. `group_gids`: the gid of each of
+/// `access.groups`, where the host has such a group.
 pub fn authorize(
     profile: Profile,
-    caller: &Caller,
-    instance: Option<&str>,
-    command: Option<Vec<String>>,
+    caller: Caller,
+    wish: Wish,
+    group_gids: &[u32],
 ) -> Result<Permit, Error> {
-    if caller.uid != 0 {
+    if !caller.is_root() {
         let access = &profile.access;
-        let is_named = access.users.contains(&caller.name)
-            || caller
-                .groups
-                .iter()
-                .any(|group| access.groups.contains(group));
-        let command_allowed = command.is_none() || access.any_command;
-        let instance_allowed =
-            instance.is_none_or(|wanted| access.instances.iter().any(|known| known == wanted));
-        if !(is_named && command_allowed && instance_allowed) {
+        let number = caller.uid.to_string();
+        let is_named = access
+            .users
+            .iter()
+            .any(|user| *user == number || (!caller.name.is_empty() && *user == caller.name))
+            || group_gids.iter().any(|gid| caller.is_in(*gid));
+        let command_allowed = wish.command.is_none() || access.any_command;
+        let instance_allowed = wish
+            .instance
+            .as_ref()
+            .is_none_or(|wanted| access.instances.contains(wanted));
+        if !(is_named && command_allowed && instance_allowed) || wish.detach {
             return Err(Error::Refused("not permitted".to_string()));
         }
     }
-    Ok(Permit { profile, command })
+    Ok(Permit {
+        profile,
+        caller,
+        wish,
+    })
 }

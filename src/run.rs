@@ -1,15 +1,19 @@
-//! The road: request, trusted file, profile, permit, plan, launch. Reading this function is reading the
-//! program.
+//! The road: request, trusted file, profile, permit, and then the two processes that carry it out.
+//! Reading this file is reading the program; the plan and the launch are the supervisor's part of it.
 
+use crate::command;
 use crate::error::Error;
-use crate::host;
-use crate::kernel::{Fd, FileKind, Ids, Kernel, Limit, Severity};
-use crate::launch::{self, Ended};
-use crate::permit::{Caller, authorize};
-use crate::plan::Plan;
+use crate::exit::Exit;
+use crate::front::{self, Pty, Stay};
+use crate::kernel::{Fd, Kernel, Severity};
+use crate::permit::{Caller, Permit, Wish, authorize};
 use crate::profile::Profile;
 use crate::profile::parse::{Source, includes};
 use crate::profile::values::is_name;
+use crate::record::{self, About};
+use crate::request::Request;
+use crate::start::{self, Started};
+use crate::supervise::{self, Job};
 use crate::trust;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,136 +26,173 @@ pub const PROFILES: [&str; 2] = [
 /// A profile's file is not larger than this.
 const MOST: usize = 64 << 10;
 
-/// What was asked for on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    pub profile: String,
-    pub instance: Option<String>,
-    pub command: Option<Vec<String>>,
-}
-
-impl Request {
-    /// `PROFILE[@INSTANCE] [COMMAND [ARG ...]]`. Options of jailrun come before the profile.
-    pub fn parse(words: &[String]) -> Result<Request, Error> {
-        let (first, rest) = words.split_first().ok_or_else(|| {
-            Error::Usage("usage: jailrun PROFILE[@INSTANCE] [COMMAND [ARG ...]]".to_string())
-        })?;
-        if first.starts_with('-') {
-            return Err(Error::Usage(format!(
-                "unknown option {first:?}; see jailrun --help"
-            )));
-        }
-        let (profile, instance) = match first.split_once('@') {
-            Some((profile, instance)) => (profile, Some(instance.to_string())),
-            None => (first.as_str(), None),
-        };
-        if !is_name(profile) || !instance.as_deref().is_none_or(is_name) {
-            return Err(Error::Usage(
-                "a name has 1 to 32 of A-Z a-z 0-9 _ -, and is no number".to_string(),
-            ));
-        }
-        let command = (!rest.is_empty()).then(|| rest.to_vec());
-        Ok(Request {
-            profile: profile.to_string(),
-            instance,
-            command,
-        })
-    }
-}
-
-/// Takes a request to the end of its service, and tells syslog. Standard error is told by the caller.
+/// Takes a request to the end of its service, and tells everybody who has to know.
 pub fn run<K: Kernel>(
     kernel: &mut K,
     request: &Request,
     environment: &BTreeMap<String, String>,
-) -> Result<Ended, Error> {
-    let uid = kernel.getresuid().map_or(u32::MAX, |ids| ids.real);
-    let outcome = go(kernel, request, environment);
-    audit(kernel, request, uid, &outcome);
-    outcome
+) -> Exit {
+    let mut about = About {
+        profile: request.profile.clone(),
+        instance: request.instance.clone(),
+        command: request.command.clone(),
+        ..About::default()
+    };
+    let started = match start::take_root(kernel, request.status_fd) {
+        Ok(started) => started,
+        Err(error) => {
+            about.complain(kernel, &error.to_string());
+            return error.exit();
+        }
+    };
+    about.uid = started.caller.uid;
+    about.caller.clone_from(&started.caller.name);
+    let permit = match permit(kernel, request, &started.caller) {
+        Ok(permit) => permit,
+        Err(error) => return refuse(kernel, &about, &started, &error),
+    };
+    if let Err(error) = command::check(kernel, &permit) {
+        let what = format!("outcome=failed reason={:?}", error.to_string());
+        about.audit(kernel, Severity::Warning, &what);
+        about.complain(kernel, &error.to_string());
+        record::status_end(kernel, started.status, error.exit(), false);
+        return error.exit();
+    }
+    let kept = kept(permit.profile(), environment);
+    split(kernel, permit, about, started, kept)
 }
 
-fn go<K: Kernel>(
+/// What a caller who isn't root hears of a profile that he may not run is the same, whatever is wrong:
+/// whether there is such a profile, and what is in it, is not for him. The log has the reason.
+fn refuse<K: Kernel>(kernel: &mut K, about: &About, started: &Started, error: &Error) -> Exit {
+    let told = match started.caller.is_root() {
+        true => None,
+        false => Some(Error::Refused("not permitted".to_string())),
+    };
+    if started.caller.is_root() {
+        let what = format!("outcome=failed reason={:?}", error.to_string());
+        about.audit(kernel, Severity::Warning, &what);
+    } else {
+        // The count of refusals is in the state directory, and needs nothing else of it.
+        let _ = crate::launch::instance::prepare_state(kernel);
+        about.refusal(kernel, &error.to_string());
+    }
+    let told = told.as_ref().unwrap_or(error);
+    about.complain(kernel, &told.to_string());
+    record::status_end(kernel, started.status, told.exit(), false);
+    told.exit()
+}
+
+/// The profile, read and checked, for this caller.
+pub fn permit<K: Kernel>(
     kernel: &mut K,
     request: &Request,
-    environment: &BTreeMap<String, String>,
-) -> Result<Ended, Error> {
-    let caller = take_root(kernel)?;
-    let profile = read(kernel, request)?;
-    let kept = kept(&profile, environment);
-    let permit = authorize(
-        profile,
-        &caller,
-        request.instance.as_deref(),
-        request.command.clone(),
-    )?;
-    // A command of the caller's is an instance of its own, whose name is a number: no other has one.
-    let one_off = request
-        .command
-        .is_some()
-        .then(|| kernel.getpid().0.to_string());
-    let instance = one_off.as_deref().or(request.instance.as_deref());
-    launch::prepare_state(kernel)?;
-    let host = host::survey(kernel, &permit, kept)?;
-    let plan = Plan::new(&permit, &request.profile, instance, &host)?;
-    launch::launch(kernel, &plan)
+    caller: &Caller,
+) -> Result<Permit, Error> {
+    let profile = read(kernel, &request.profile, request.instance.as_deref())?;
+    let mut gids = Vec::new();
+    for name in profile.access.groups.iter().filter(|_| !caller.is_root()) {
+        let found = match name.parse() {
+            Ok(gid) => Some(gid),
+            Err(_) => kernel
+                .getgrnam(name)
+                .map_err(|failure| Error::step(format!("look up the group {name}"), failure))?,
+        };
+        gids.extend(found);
+    }
+    let wish = Wish {
+        instance: request.instance.clone(),
+        command: request.command.clone(),
+        detach: request.detach,
+    };
+    authorize(profile, caller.clone(), wish, &gids)
 }
 
-/// Records the caller, then becomes root in every respect: while the real uid is the caller's, the
-/// caller may send us SIGKILL at a moment of his choice.
-fn take_root<K: Kernel>(kernel: &mut K) -> Result<Caller, Error> {
-    let step = |failure| Error::step("start as root", failure);
-    let uids = kernel.getresuid().map_err(step)?;
-    if uids.real != 0 {
-        return Err(Error::Refused(
-            "only root may run profiles in this version".to_string(),
-        ));
+/// Root without a terminal is served by the process that he started: it is the supervisor. Everybody
+/// else gets a front, and the supervisor is its child.
+fn split<K: Kernel>(
+    kernel: &mut K,
+    permit: Permit,
+    about: About,
+    started: Started,
+    kept: BTreeMap<String, String>,
+) -> Exit {
+    let detaches = permit.detaches();
+    let has_terminal = started.terminals.contains(&true);
+    let mut job = Job {
+        permit,
+        about,
+        kept,
+        front: None,
+        status: started.status,
+        terminal: None,
+    };
+    if started.caller.is_root() && !has_terminal && !detaches {
+        return supervise::supervise(kernel, &job);
     }
-    kernel.closefrom(3);
-    kernel.setresgid(Ids::all(0)).map_err(step)?;
-    kernel.setresuid(Ids::all(0)).map_err(step)?;
-    kernel.umask(0o022);
-    kernel.chdir("/").map_err(step)?;
-    kernel.clear_timers().map_err(step)?;
-    kernel.block_signals().map_err(step)?;
-    kernel.setrlimit(Limit::Coredumpsize, 0).map_err(step)?;
-    if kernel.sysctl_int("security.jail.jailed").map_err(step)? != 0 {
-        return Err(Error::Unavailable(
-            "jailrun can't run inside a jail".to_string(),
-        ));
-    }
-    let release = kernel.sysctl_int("kern.osreldate").map_err(step)?;
-    if release < 1_500_000 {
-        return Err(Error::Unavailable(
-            "jailrun needs FreeBSD 15.0 or later: older kernels have no owning jail descriptors"
-                .to_string(),
-        ));
-    }
-    for (number, name) in ["input", "output", "error"].iter().enumerate() {
-        let fd = Fd(i32::try_from(number).unwrap_or(0));
-        let stat = kernel.fstat(fd).map_err(step)?;
-        if stat.kind == FileKind::Directory {
-            return Err(Error::Usage(format!("standard {name} is a directory")));
+    let failed = |kernel: &mut K, about: &About, error: &Error| {
+        about.complain(kernel, &error.to_string());
+        record::status_end(kernel, started.status, error.exit(), false);
+        error.exit()
+    };
+    let pty = match front::open_pty(kernel, started.terminals) {
+        Ok(pty) => pty.filter(|_| !detaches),
+        Err(error) => return failed(kernel, &job.about, &error),
+    };
+    let (ours, theirs) = match kernel.socketpair() {
+        Ok(pair) => pair,
+        Err(failure) => {
+            let error = Error::step("make the pipe to the supervisor", failure);
+            return failed(kernel, &job.about, &error);
         }
-        if kernel.isatty(fd) {
-            return Err(Error::Usage(format!(
-                "standard {name} is a terminal, which is not supported yet: redirect it"
-            )));
-        }
+    };
+    job.front = Some(theirs);
+    job.terminal = pty.map(|pty| (pty.slave, pty.which));
+    let about = job.about.clone();
+    let forked = kernel.fork(move |kernel| Err(supervisor(kernel, &job, ours, pty)));
+    if let Err(failure) = forked {
+        let error = Error::step("fork the supervisor", failure);
+        return failed(kernel, &about, &error);
     }
-    let name = kernel
-        .getpwuid(uids.real)
-        .map_err(step)?
-        .map_or_else(String::new, |user| user.name);
-    Ok(Caller {
-        uid: uids.real,
-        name,
-        groups: Vec::new(),
-    })
+    // What is the supervisor's alone: its ends must end with it.
+    for fd in [Some(theirs), pty.map(|pty| pty.slave), started.status]
+        .into_iter()
+        .flatten()
+    {
+        let _ = kernel.close(fd);
+    }
+    let stay = match detaches {
+        true => Stay::UntilReady,
+        false => Stay::ToTheEnd,
+    };
+    front::front(kernel, &started.caller, ours, pty, stay)
 }
 
-fn read<K: Kernel>(kernel: &mut K, request: &Request) -> Result<Profile, Error> {
-    let main = source(kernel, &request.profile)?;
+/// In the child of the fork: a session of its own, so that no signal of the caller's terminal comes.
+fn supervisor<K: Kernel>(kernel: &mut K, job: &Job, fronts: Fd, pty: Option<Pty>) -> i32 {
+    for fd in [Some(fronts), pty.map(|pty| pty.master)]
+        .into_iter()
+        .flatten()
+    {
+        let _ = kernel.close(fd);
+    }
+    match kernel.setsid() {
+        Ok(()) => supervise::supervise(kernel, job).code(),
+        Err(failure) => {
+            let error = Error::step("begin a session", failure);
+            job.about.complain(kernel, &error.to_string());
+            error.exit().code()
+        }
+    }
+}
+
+/// A profile by its name, with all that it includes.
+pub fn read<K: Kernel>(
+    kernel: &mut K,
+    name: &str,
+    instance: Option<&str>,
+) -> Result<Profile, Error> {
+    let main = source(kernel, name)?;
     let mut included = Vec::new();
     let mut seen = BTreeSet::new();
     let mut wanted = includes(&main);
@@ -159,11 +200,17 @@ fn read<K: Kernel>(kernel: &mut K, request: &Request) -> Result<Profile, Error> 
         if !is_name(&name) || !seen.insert(name.clone()) {
             continue;
         }
-        let file = source(kernel, &name)?;
-        wanted.extend(includes(&file));
-        included.push((name, file));
+        // One that is absent is told by the reader, with its place.
+        match source(kernel, &name) {
+            Ok(file) => {
+                wanted.extend(includes(&file));
+                included.push((name, file));
+            }
+            Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
-    Profile::from_sources(&main, &included, request.instance.as_deref())
+    Profile::from_sources(&main, &included, instance)
         .map_err(|diagnostics| Error::Profile(diagnostics.to_string()))
 }
 
@@ -195,32 +242,4 @@ fn kept(profile: &Profile, environment: &BTreeMap<String, String>) -> BTreeMap<S
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
-}
-
-/// One line for each launch, refusal and end. Words of the caller are quoted, escaped, and cut.
-fn audit<K: Kernel>(kernel: &mut K, request: &Request, uid: u32, outcome: &Result<Ended, Error>) {
-    let (severity, what) = match outcome {
-        Ok(ended) => (Severity::Info, format!("outcome={:?}", ended.ending)),
-        Err(error) => (
-            Severity::Warning,
-            format!("outcome=failed reason={:?}", cut(&error.to_string())),
-        ),
-    };
-    let command = request
-        .command
-        .as_deref()
-        .map_or_else(String::new, |words| words.join(" "));
-    let line = format!(
-        "profile={} instance={} uid={uid} command={:?} {what}",
-        request.profile,
-        request.instance.as_deref().unwrap_or("-"),
-        cut(&command),
-    );
-    if let Err(failure) = kernel.syslog(severity, &line) {
-        kernel.complain(&format!("jailrun: syslog: {failure}"));
-    }
-}
-
-fn cut(words: &str) -> String {
-    words.chars().take(256).collect()
 }

@@ -195,22 +195,10 @@ fn a_key_with_one_supported_value_takes_no_other() {
         .filter(|key| key.support == Support::Now && key.example.is_empty())
         .map(|key| key.name)
         .collect();
-    assert_eq!(
-        only,
-        [
-            "closure",
-            "children.max",
-            "mode",
-            "restart",
-            "ready",
-            "output"
-        ]
-    );
+    assert_eq!(only, ["closure", "children.max", "mode", "ready"]);
     for (section, line) in [
         ("jail", "children.max = 1"),
-        ("supervise", "restart = \"always\""),
         ("supervise", "ready = \"ports\""),
-        ("supervise", "output = \"syslog\""),
     ] {
         assert!(
             read_text(&format!("{FRAME}[{section}]\n{line}\n")).is_err(),

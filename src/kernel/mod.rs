@@ -68,12 +68,16 @@ pub enum Open {
     Read,
     /// O_PATH: names a file for fstat(2) without opening it.
     Path,
-    /// O_RDWR | O_CREAT with a mode: lock files and journals.
+    /// O_RDWR | O_CREAT | O_APPEND with a mode: lock files and journals.
     ReadWriteCreate(u32),
     /// O_WRONLY | O_CREAT | O_EXCL with a mode: mount points of files.
     CreateNew(u32),
     /// O_RDWR of a device node such as /dev/null, following links.
     Device,
+    /// O_RDWR | O_NOCTTY: the slave of a pseudo-terminal.
+    Terminal,
+    /// O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK with a mode: a log that a service's output goes to.
+    Append(u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +265,56 @@ pub enum Ending {
     Signalled(i32),
 }
 
+/// What wait4(2) with WUNTRACED reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    Ended(Ending),
+    /// Stopped by this signal, and still there.
+    Stopped(i32),
+}
+
+/// A process as procctl(2)'s PROC_REAP_GETPIDS lists it for its reaper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descendant {
+    pub pid: Pid,
+    /// REAPER_PIDINFO_CHILD: a child of the reaper's own.
+    pub is_child: bool,
+    /// REAPER_PIDINFO_ZOMBIE or REAPER_PIDINFO_EXITING.
+    pub is_ending: bool,
+}
+
+/// The part of kinfo_proc (sysctl kern.proc.pid) that signals are sent by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// 0: not in a jail below ours.
+    pub jail: JailId,
+    /// When it began, in microseconds since the epoch.
+    pub started_us: i64,
+}
+
+/// termios(4)'s structure, field by field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Termios {
+    pub input: u32,
+    pub output: u32,
+    pub control: u32,
+    pub local: u32,
+    pub characters: [u8; 20],
+    pub speeds: (u32, u32),
+}
+
+/// OPOST of `Termios::output` (sys/sys/_termios.h): output processing.
+pub const OPOST: u32 = 1;
+
+/// struct winsize: rows, columns, and pixels of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct WindowSize {
+    pub rows: u16,
+    pub columns: u16,
+    pub x_pixels: u16,
+    pub y_pixels: u16,
+}
+
 /// passwd(5), without what nobody here may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -277,6 +331,10 @@ pub enum Watch {
     Signal(i32),
     /// EVFILT_READ.
     Readable(Fd),
+    /// EVFILT_WRITE.
+    Writable(Fd),
+    /// EVFILT_JAILDESC with NOTE_JAIL_REMOVE, which also reports a jail that has gone already.
+    Jail(Fd),
 }
 
 /// What kevent(2) reported.
@@ -284,6 +342,8 @@ pub enum Watch {
 pub enum Event {
     Signal(i32),
     Readable(Fd),
+    Writable(Fd),
+    JailGone(Fd),
 }
 
 /// RLIMIT_* of setrlimit(2), by login.conf(5)'s word.
@@ -307,6 +367,27 @@ pub enum Limit {
     Pipebuf,
 }
 
+impl Limit {
+    pub const ALL: [Limit; 16] = [
+        Limit::Cputime,
+        Limit::Filesize,
+        Limit::Datasize,
+        Limit::Stacksize,
+        Limit::Coredumpsize,
+        Limit::Memoryuse,
+        Limit::Memorylocked,
+        Limit::Maxproc,
+        Limit::Openfiles,
+        Limit::Sbsize,
+        Limit::Vmemoryuse,
+        Limit::Pseudoterminals,
+        Limit::Swapuse,
+        Limit::Kqueues,
+        Limit::Umtxp,
+        Limit::Pipebuf,
+    ];
+}
+
 /// RLIM_INFINITY.
 pub const UNLIMITED: u64 = i64::MAX as u64;
 
@@ -323,6 +404,10 @@ pub enum Procctl {
     Protmax,
     /// PROC_WXMAP_CTL, PROC_WX_MAPPINGS_DISALLOW_EXEC
     NoWxMap,
+    /// PROC_TRAPCAP_CTL: SIGTRAP on what capability mode refuses.
+    TrapCap,
+    /// PROC_LOGSIGEXIT_CTL: deaths by signals are logged.
+    LogSigExit,
 }
 
 /// Flags of an address to add: an IPv6 alias is given IN6_IFF_NODAD, or it couldn't be bound for a
@@ -356,8 +441,12 @@ pub trait Kernel: Sized {
     fn sysctl_int(&mut self, name: &str) -> Outcome<i64>;
     /// sysctlbyname(3) of a string, without its NUL.
     fn sysctl_text(&mut self, name: &str) -> Outcome<String>;
+    /// unsetenv(3) of every variable: nothing of a caller's is left for the C library to read.
+    fn clear_environment(&mut self);
     /// clock_gettime(CLOCK_MONOTONIC), in milliseconds.
     fn monotonic_ms(&mut self) -> u64;
+    /// clock_gettime(CLOCK_REALTIME), in seconds since the epoch.
+    fn realtime_s(&mut self) -> u64;
 
     // Accounts of the host, by getpwnam_r(3) and its kin. `None`: no such account.
     fn getpwnam(&mut self, name: &str) -> Outcome<Option<User>>;
@@ -397,6 +486,32 @@ pub trait Kernel: Sized {
     fn closefrom(&mut self, lowest: i32);
     /// A connected pair of stream sockets (socketpair(2), AF_UNIX).
     fn socketpair(&mut self) -> Outcome<(Fd, Fd)>;
+    /// pipe2(2): the end to read from, and the one to write to.
+    fn pipe(&mut self) -> Outcome<(Fd, Fd)>;
+    /// poll(2) for POLLOUT, without waiting: whether a short line can be written at once.
+    fn poll_writable(&mut self, fd: Fd) -> bool;
+    /// fcntl(F_SETFL, O_NONBLOCK): only of a description that nobody else shares.
+    fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()>;
+
+    // Terminals (tty(4), pts(4)).
+    /// posix_openpt(2): the master of a new pseudo-terminal.
+    fn posix_openpt(&mut self) -> Outcome<Fd>;
+    /// ptsname(3): the path of its slave.
+    fn ptsname(&mut self, master: Fd) -> Outcome<String>;
+    fn tcgetattr(&mut self, terminal: Fd) -> Outcome<Termios>;
+    /// With TCSADRAIN: what was written before is shown as it was meant.
+    fn tcsetattr(&mut self, terminal: Fd, attributes: &Termios) -> Outcome<()>;
+    /// cfmakeraw(3).
+    fn cfmakeraw(&mut self, attributes: &Termios) -> Termios;
+    /// TIOCGWINSZ.
+    fn tcgetwinsize(&mut self, terminal: Fd) -> Outcome<WindowSize>;
+    /// TIOCSWINSZ: SIGWINCH for the terminal's foreground processes.
+    fn tcsetwinsize(&mut self, terminal: Fd, size: WindowSize) -> Outcome<()>;
+    /// The foreground process group of the terminal.
+    fn tcgetpgrp(&mut self, terminal: Fd) -> Outcome<Pid>;
+    fn getpgrp(&mut self) -> Pid;
+    /// TIOCSCTTY: the terminal becomes the session's, of which we are the leader.
+    fn tiocsctty(&mut self, terminal: Fd) -> Outcome<()>;
 
     // Mounts.
     fn nmount(&mut self, mount: &Nmount) -> Outcome<()>;
@@ -447,6 +562,12 @@ pub trait Kernel: Sized {
     /// wait4(2) for a child, `None` for any: with WNOHANG when `block` is false (then `Ok(None)` if
     /// none has ended). ECHILD when there is none.
     fn waitpid(&mut self, pid: Option<Pid>, block: bool) -> Outcome<Option<(Pid, Ending)>>;
+    /// wait4(2) for any child with WNOHANG | WUNTRACED: `None` if none has ended or stopped.
+    fn waitpid_untraced(&mut self) -> Outcome<Option<(Pid, Waited)>>;
+    /// PROC_REAP_GETPIDS: every descendant of ours, if we are a reaper.
+    fn procctl_reap_getpids(&mut self) -> Outcome<Vec<Descendant>>;
+    /// sysctl(3) kern.proc.pid; `None` when there is no such process.
+    fn process_info(&mut self, pid: Pid) -> Outcome<Option<ProcessInfo>>;
     fn kill(&mut self, pid: Pid, signal: i32) -> Outcome<()>;
     /// Sets the signal's default action, unblocks it, and sends it to ourselves. Returns only if that
     /// didn't end us.
@@ -463,6 +584,13 @@ pub trait Kernel: Sized {
     fn procctl(&mut self, control: Procctl) -> Outcome<()>;
     /// The matching *_STATUS command: true when the control is in force or armed.
     fn procctl_status(&mut self, control: Procctl) -> Outcome<bool>;
+    /// Takes back what a caller may have set on himself and we would inherit: the control's command
+    /// with its NOFORCE, DISABLE or ENABLE value. EINVAL where the kernel has no such control.
+    fn procctl_default(&mut self, control: Procctl) -> Outcome<()>;
+    /// rtprio(2) with RTP_PRIO_NORMAL.
+    fn rtprio_normal(&mut self) -> Outcome<()>;
+    /// cpuset_setid(2): back to the root set of processors, whatever cpuset(1) chose.
+    fn cpuset_root(&mut self) -> Outcome<()>;
     /// PROC_REAP_ACQUIRE: orphaned descendants become our children.
     fn procctl_reap_acquire(&mut self) -> Outcome<()>;
     /// Blocks all signals that can be (sigprocmask(2)) and gives ignored ones their default action.
@@ -491,7 +619,11 @@ pub trait Kernel: Sized {
     // Words.
     /// One line to syslogd(8), LOG_AUTHPRIV, tag "jailrun", with our pid.
     fn syslog(&mut self, severity: Severity, line: &str) -> Outcome<()>;
-    /// One line to our standard error. Never fails: there is nobody left to tell.
+    /// One message to syslogd(8) at a priority (facility | severity) of ours, with a tag and a pid.
+    /// ENOBUFS when syslogd has no room; never waits.
+    fn syslog_line(&mut self, priority: u32, tag: &str, pid: Pid, line: &str) -> Outcome<()>;
+    /// One line to our standard error, if it takes it within a second. Never fails: there is nobody
+    /// left to tell.
     fn complain(&mut self, line: &str);
 }
 

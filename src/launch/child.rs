@@ -1,16 +1,27 @@
 //! The child between fork and exec: Outside, Inside, Unprivileged, Confined. Each stage is made only
 //! from the one before, and exec is a method of the last.
 //!
+//! It is forked before its jail is made, so that it never holds the jail's owning descriptor, and
+//! learns the jail's id over its channel. When the channel ends, so does the child.
+//!
 //! ```compile_fail
 //! use jailrun::{kernel::Kernel, launch::child::Inside};
 //! fn skip<K: Kernel>(inside: Inside<'_, K>) { let _ = inside.exec(); }
 //! ```
 
-use crate::kernel::{Errno, Failure, Fd, Ids, JailId, Kernel, Procctl};
+use crate::kernel::{Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, UNLIMITED};
 use crate::plan::ChildPlan;
 
 /// Where the channel to the supervisor is in the child; all above it is closed.
 pub const CHANNEL: Fd = Fd(3);
+
+/// What 0, 1 and 2 become; `None` keeps what is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stdio {
+    pub fds: [Option<Fd>; 3],
+    /// Which of 0, 1 and 2 will then be a pseudo-terminal, to become the session's own.
+    pub terminal: Option<Fd>,
+}
 
 /// A stage that failed, for the supervisor's message.
 pub struct Stopped {
@@ -47,40 +58,49 @@ pub struct Confined<'a, K> {
 }
 
 impl<'a, K: Kernel> Outside<'a, K> {
-    /// Keeps standard descriptors and the channel: the copy of the jail's owning descriptor is closed
-    /// before anything else happens.
-    pub fn new(
+    /// What a set-user-ID exec leaves as the caller had it (FreeBSD's kern_exec.c resets none of it) is
+    /// set here to what the plan says, or to what a process has that nobody has tampered with.
+    fn new(
         kernel: &'a mut K,
         plan: &'a ChildPlan,
-        channel: Fd,
+        stdio: Stdio,
     ) -> Result<Outside<'a, K>, Stopped> {
-        if channel != CHANNEL {
-            kernel
-                .dup2(channel, CHANNEL, false)
-                .map_err(at("keep the channel"))?;
-        }
-        kernel.closefrom(CHANNEL.0 + 1);
         kernel.setsid().map_err(at("begin a session"))?;
+        if let Some(terminal) = stdio.terminal {
+            kernel
+                .tiocsctty(terminal)
+                .map_err(at("take the pseudo-terminal"))?;
+        }
         kernel
             .setlogin(&plan.user)
             .map_err(at("set the login name"))?;
-        if let Some(nice) = plan.nice {
-            kernel.setpriority(nice).map_err(at("set the priority"))?;
-        }
-        if let Some(fib) = plan.fib {
-            kernel.setfib(fib).map_err(at("set the FIB"))?;
-        }
-        for (limit, value) in &plan.limits {
-            kernel
-                .setrlimit(*limit, *value)
-                .map_err(at("set a limit"))?;
-        }
+        kernel.rtprio_normal().map_err(at("set the priority"))?;
+        kernel
+            .setpriority(plan.nice.unwrap_or(0))
+            .map_err(at("set the priority"))?;
+        kernel.cpuset_root().map_err(at("set the processors"))?;
+        kernel
+            .setfib(plan.fib.unwrap_or(0))
+            .map_err(at("set the FIB"))?;
+        limits(kernel, plan).map_err(at("set a limit"))?;
+        defaults(kernel).map_err(at("reset process controls"))?;
         Ok(Outside { kernel, plan })
     }
 
-    pub fn attach(self, jail: JailId) -> Result<Inside<'a, K>, Stopped> {
+    /// Waits for the supervisor to say which jail, and enters it.
+    pub fn attach(self) -> Result<Inside<'a, K>, Stopped> {
+        let mut word = [0u8; 4];
+        let mut have = 0;
+        while have < word.len() {
+            let room = word.get_mut(have..).unwrap_or_default();
+            match self.kernel.read(CHANNEL, room) {
+                Ok(0) => return Err(at("hear the supervisor")(gone())),
+                Ok(count) => have += count,
+                Err(failure) => return Err(at("hear the supervisor")(failure)),
+            }
+        }
         self.kernel
-            .jail_attach(jail)
+            .jail_attach(JailId(i32::from_ne_bytes(word)))
             .map_err(at("attach to the jail"))?;
         // Before the user changes: it need not be able to search the parents of its own directory.
         self.kernel
@@ -91,6 +111,50 @@ impl<'a, K: Kernel> Outside<'a, K> {
             plan: self.plan,
         })
     }
+}
+
+fn gone() -> Failure {
+    Failure {
+        call: "read",
+        errno: Errno::EPIPE,
+        text: "the supervisor has gone".to_string(),
+    }
+}
+
+/// Every limit: what the plan says, or none. Core dumps are off unless it says otherwise.
+fn limits<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Failure> {
+    for limit in Limit::ALL {
+        let planned = plan.limits.iter().find(|(known, _)| *known == limit);
+        let value = match (planned, limit) {
+            (Some((_, value)), _) => *value,
+            (None, Limit::Coredumpsize) => 0,
+            (None, _) => UNLIMITED,
+        };
+        match kernel.setrlimit(limit, value) {
+            // A limit that this kernel doesn't have, and nobody asked for.
+            Err(failure) if failure.errno == Errno::ENOSYS && planned.is_none() => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn defaults<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
+    for control in [
+        Procctl::NoTrace,
+        Procctl::Aslr,
+        Procctl::Protmax,
+        Procctl::NoWxMap,
+        Procctl::TrapCap,
+        Procctl::LogSigExit,
+    ] {
+        match kernel.procctl_default(control) {
+            // A control that this kernel doesn't have can't have been set either.
+            Err(failure) if failure.errno == Errno::EINVAL => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 impl<'a, K: Kernel> Inside<'a, K> {
@@ -111,6 +175,7 @@ impl<'a, K: Kernel> Inside<'a, K> {
         held.sort_unstable();
         held.dedup();
         groups.sort_unstable();
+        groups.dedup();
         let regained = kernel.setresuid(Ids::all(0)).is_ok();
         if uids != Ids::all(plan.uid) || gids != Ids::all(plan.gid) || held != groups || regained {
             let text = "the kernel kept privileges".to_string();
@@ -137,11 +202,7 @@ impl<'a, K: Kernel> Unprivileged<'a, K> {
             .read(CHANNEL, &mut word)
             .map_err(at("hear the supervisor"))?;
         if count != 1 || word != *b"g" {
-            let failure = Failure::new("read", Errno::EPIPE);
-            return Err(Stopped {
-                stage: "hear the supervisor",
-                failure,
-            });
+            return Err(at("hear the supervisor")(gone()));
         }
         for control in &plan.procctl {
             let stage = stage_of(*control);
@@ -164,6 +225,8 @@ fn stage_of(control: Procctl) -> &'static str {
         Procctl::Aslr => "randomise addresses (proccontrol aslr)",
         Procctl::Protmax => "limit protections (proccontrol protmax)",
         Procctl::NoWxMap => "refuse writable code (proccontrol wxmap)",
+        Procctl::TrapCap => "trap capability violations (proccontrol trapcap)",
+        Procctl::LogSigExit => "log deaths by signals (proccontrol logsigexit)",
     }
 }
 
@@ -179,25 +242,47 @@ impl<K: Kernel> Confined<'_, K> {
     }
 }
 
+/// The first acts: standard descriptors and the channel are put in their places, and the copies of
+/// all that is the supervisor's are closed.
+fn keep<K: Kernel>(kernel: &mut K, stdio: Stdio, channel: Fd) -> Result<(), Stopped> {
+    for (number, fd) in (0..).zip(stdio.fds) {
+        if let Some(fd) = fd {
+            kernel
+                .dup2(fd, Fd(number), true)
+                .map_err(at("set the standard descriptors"))?;
+        }
+    }
+    if channel != CHANNEL {
+        kernel
+            .dup2(channel, CHANNEL, false)
+            .map_err(at("keep the channel"))?;
+    }
+    kernel.closefrom(CHANNEL.0 + 1);
+    Ok(())
+}
+
 /// The whole way. What stops it goes over the channel: stage, errno, and the kernel's own words.
 pub fn run<K: Kernel>(
     kernel: &mut K,
     plan: &ChildPlan,
-    jail: JailId,
+    stdio: Stdio,
     channel: Fd,
 ) -> Result<K::Executed, i32> {
-    let way = Outside::new(kernel, plan, channel)
-        .and_then(|outside| outside.attach(jail))
+    if let Err(stopped) = keep(kernel, stdio, channel) {
+        return Err(report(kernel, channel, &stopped));
+    }
+    Outside::new(kernel, plan, stdio)
+        .and_then(Outside::attach)
         .and_then(Inside::become_user)
         .and_then(Unprivileged::confine)
-        .and_then(Confined::exec);
-    way.map_err(|stopped| {
-        let words = format!(
-            "f{}\n{}\n{}",
-            stopped.stage, stopped.failure.errno.0, stopped.failure.text
-        );
-        // When nobody listens any more, nobody needs to know.
-        let _ = kernel.write(CHANNEL, words.as_bytes());
-        71
-    })
+        .and_then(Confined::exec)
+        .map_err(|stopped| report(kernel, CHANNEL, &stopped))
+}
+
+fn report<K: Kernel>(kernel: &mut K, channel: Fd, stopped: &Stopped) -> i32 {
+    let Stopped { stage, failure } = stopped;
+    let words = format!("f{stage}\n{}\n{}", failure.errno.0, failure.text);
+    // When nobody listens any more, nobody needs to know.
+    let _ = kernel.write(channel, words.as_bytes());
+    71
 }

@@ -1,13 +1,15 @@
 //! Takes back what supervisors that were killed left behind. The kernel has ended their jails and
-//! processes by then; mounts are found by their place below the state directory, which only root can
-//! use, rules by the jail's name, and addresses by their lock files.
+//! processes by then; what they mounted is told by their journals, and where a journal is gone by the
+//! mount table alone: below the state directory, which only root can use, everything is ours.
 
-use crate::kernel::{At, Errno, Failure, Kernel, Lock, Open, Unlink};
-use crate::launch::{lock, steps};
-use crate::plan::STATE;
-use std::collections::BTreeSet;
+use crate::kernel::{At, Errno, Failure, Kernel, Lock, Open, Statfs, Unlink};
+use crate::launch::instance::{self, Instance};
+use crate::launch::journal::{State, Story, Unreadable};
+use crate::launch::{address, lock, steps};
+use crate::plan::{STATE, jail_name};
 
 /// What could not be taken back.
+#[derive(Debug)]
 pub struct Leftover {
     pub step: String,
     pub failure: Failure,
@@ -20,82 +22,157 @@ fn leftover(step: impl Into<String>) -> impl FnOnce(Failure) -> Leftover {
     }
 }
 
-/// Cleans every instance that nobody runs. `held` is the one whose lock the caller holds: it is cleaned
-/// too. Costs one directory listing when nothing is there.
-pub fn sweep<K: Kernel>(kernel: &mut K, held: &str) -> Result<(), Leftover> {
-    let directory = kernel
-        .openat(At::Cwd, STATE, Open::Directory)
-        .map_err(leftover(format!("read {STATE}")))?;
-    let names = kernel.readdir(directory);
-    let closed = kernel.close(directory);
-    let mut names = names
-        .and_then(|names| closed.map(|()| names))
-        .map_err(leftover(format!("read {STATE}")))?;
-    // A launcher killed at its very start or end leaves a lock without a directory.
-    let mut instances = BTreeSet::new();
-    names.sort();
-    for name in &names {
-        if name.starts_with(".address-") {
-            steps::sweep_address(kernel, name)
-                .map_err(leftover(format!("clean up {STATE}/{name}")))?;
-        } else if let Some(locked) = name.strip_prefix(".lock-") {
-            instances.insert(locked);
-        } else if !name.starts_with('.') {
-            instances.insert(name);
-        }
-    }
-    instances
-        .iter()
-        .try_for_each(|name| instance(kernel, name, held))
+/// What became of one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// Somebody runs it.
+    Lives,
+    Cleaned,
 }
 
-fn instance<K: Kernel>(kernel: &mut K, name: &str, held: &str) -> Result<(), Leftover> {
-    let step = format!("clean up the instance {name}");
-    if name == held {
-        return clean(kernel, name).map_err(leftover(step));
+/// Cleans every instance that nobody runs, but `held`, whose lock the caller holds. Costs one
+/// directory listing when nothing is there. Goes on after a failure, and gives back all of them.
+pub fn sweep<K: Kernel>(kernel: &mut K, held: &str) -> Vec<Leftover> {
+    let names = match instance::state_names(kernel) {
+        Ok(names) => names,
+        Err(failure) => return vec![leftover(format!("read {STATE}"))(failure)],
+    };
+    let mut leftovers = Vec::new();
+    for name in names.iter().filter(|name| *name != held) {
+        let swept = if name.starts_with(".address-") {
+            let step = leftover(format!("clean up {STATE}/{name}"));
+            address::sweep(kernel, name).map_err(step)
+        } else if name.starts_with(".slot-") {
+            let step = leftover(format!("clean up {STATE}/{name}"));
+            unused_lock(kernel, &format!("{STATE}/{name}")).map_err(step)
+        } else if name.starts_with('.') {
+            Ok(())
+        } else {
+            one(kernel, name, GaveUp::Keep).map(drop)
+        };
+        leftovers.extend(swept.err());
     }
-    let path = format!("{STATE}/.lock-{name}");
-    let fd = match lock::take(kernel, &path, Lock::Exclusive) {
-        Err(failure) if failure.errno == Errno::EAGAIN => return Ok(()),
+    leftovers
+}
+
+/// Removes a lock file that nobody holds.
+fn unused_lock<K: Kernel>(kernel: &mut K, path: &str) -> Result<(), Failure> {
+    match lock::take(kernel, path, Lock::Exclusive) {
+        Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
+        Err(failure) => Err(failure),
+        Ok(fd) => lock::remove(kernel, fd, path),
+    }
+}
+
+/// Whether the journal of an instance that ended too often, which says so, is kept for `list`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    Keep,
+    Forget,
+}
+
+/// Cleans one instance, if nobody runs it.
+pub fn one<K: Kernel>(kernel: &mut K, label: &str, gave_up: GaveUp) -> Result<Swept, Leftover> {
+    let step = format!("clean up the instance {label}");
+    let held = match instance::take(kernel, label) {
+        Err(failure) if failure.errno == Errno::EAGAIN => return Ok(Swept::Lives),
         other => other.map_err(leftover(step.clone()))?,
     };
-    let outcome = clean(kernel, name);
-    let unlinked = kernel.unlinkat(At::Cwd, &path, Unlink::File);
-    let closed = kernel.close(fd);
-    outcome.and(unlinked).and(closed).map_err(leftover(step))
+    let outcome = clean(kernel, &held);
+    let keeps = gave_up == GaveUp::Keep && outcome.is_ok() && has_given_up(kernel, label);
+    let released = match keeps {
+        true => instance::leave(kernel, &held),
+        false => instance::release(kernel, &held),
+    };
+    match outcome {
+        // rc.d/cleanvar removes journals under live instances.
+        Ok(Swept::Lives) => Ok(Swept::Lives),
+        other => other
+            .and_then(|swept| released.map(|()| swept))
+            .map_err(leftover(step)),
+    }
 }
 
-fn clean<K: Kernel>(kernel: &mut K, name: &str) -> Result<(), Failure> {
-    // A lock file can be lost (rc.d/cleanvar empties /var/run); a jail that lives has a supervisor.
-    if kernel.jail_find(&format!("jailrun-{name}"))?.is_some() {
-        return Err(Failure {
-            call: "jail_get",
-            errno: Errno::EBUSY,
-            text: "its jail lives".to_string(),
-        });
+fn has_given_up<K: Kernel>(kernel: &mut K, label: &str) -> bool {
+    matches!(instance::story(kernel, label), Ok(Ok(story)) if story.state == State::GaveUp)
+}
+
+/// Cleans an instance whose lock the caller holds. Its directory and journal stay.
+pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failure> {
+    // A journal can be lost; a jail that lives has a supervisor, which owns it.
+    if kernel.jail_find(&jail_name(&held.label))?.is_some() {
+        return Ok(Swept::Lives);
     }
-    let directory = format!("{STATE}/{name}");
-    let below = format!("{directory}/");
-    for mount in kernel
-        .getfsstat()?
-        .iter()
-        .rev()
-        .filter(|mount| mount.on.starts_with(&below))
-    {
-        steps::unmount(kernel, mount.fsid)?;
-    }
-    match kernel.rctl_remove_rule(&format!("jail:jailrun-{name}")) {
+    let boot = kernel.sysctl_text("kern.boot_id")?;
+    let story = match instance::story(kernel, &held.label)? {
+        // What another boot mounted is gone with it.
+        Ok(story) if story.head.boot == boot => Some(story),
+        Ok(_) | Err(Unreadable::Empty | Unreadable::Foreign) => None,
+    };
+    unmount_all(kernel, &held.label, story.as_ref())?;
+    match kernel.rctl_remove_rule(&format!("jail:{}", jail_name(&held.label))) {
         Err(failure) if !matches!(failure.errno, Errno::ESRCH | Errno::ENOSYS) => {
             return Err(failure);
         }
         _ => {}
     }
-    // Directories only, and only empty ones: nothing is ever deleted below a mount point.
-    for path in [format!("{directory}/root"), directory] {
-        match kernel.unlinkat(At::Cwd, &path, Unlink::Directory) {
-            Err(failure) if failure.errno != Errno::ENOENT => return Err(failure),
-            _ => {}
+    if let Some(path) = story.and_then(|story| story.pidfile) {
+        unused_pidfile(kernel, &path)?;
+    }
+    // A directory only, and only an empty one: nothing is ever deleted below a mount point.
+    let root = format!("{}/root", instance::directory(&held.label));
+    match kernel.unlinkat(At::Cwd, &root, Unlink::Directory) {
+        Err(failure) if failure.errno != Errno::ENOENT => Err(failure),
+        _ => Ok(Swept::Cleaned),
+    }
+}
+
+/// Last first. A failure ends it: what is left may lie in what comes after.
+fn unmount_all<K: Kernel>(
+    kernel: &mut K,
+    label: &str,
+    story: Option<&Story>,
+) -> Result<(), Failure> {
+    let directory = instance::directory(label);
+    let below = format!("{directory}/");
+    let mounts = kernel.getfsstat()?;
+    let ours = |mount: &&Statfs| mount.on == directory || mount.on.starts_with(&below);
+    for mount in mounts.iter().rev().filter(ours) {
+        if !is_intended(mount, story) {
+            return Err(Failure {
+                call: "getfsstat",
+                errno: Errno::EBUSY,
+                text: format!("{} on {} is not of our making", mount.kind, mount.on),
+            });
         }
+        steps::unmount(kernel, mount.fsid)?;
     }
     Ok(())
+}
+
+/// With a journal: an intent of this type at this very path, and if the journal says that it was done,
+/// also this fsid. Without one, any file system of the kinds that we mount.
+fn is_intended(mount: &Statfs, story: Option<&Story>) -> bool {
+    match story {
+        Some(story) => story.mounts.iter().any(|known| {
+            known.kind == mount.kind
+                && known.target == mount.on
+                && known.fsid.is_none_or(|fsid| fsid == mount.fsid)
+        }),
+        None => matches!(mount.kind.as_str(), "tmpfs" | "nullfs" | "devfs"),
+    }
+}
+
+/// A pidfile that its writer can't have removed, being dead: nobody holds its lock.
+fn unused_pidfile<K: Kernel>(kernel: &mut K, path: &str) -> Result<(), Failure> {
+    let fd = match kernel.openat(At::Cwd, path, Open::Read) {
+        Err(failure) if failure.errno == Errno::ENOENT => return Ok(()),
+        other => other?,
+    };
+    let outcome = match kernel.flock(fd, Lock::Exclusive) {
+        Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
+        Err(failure) => Err(failure),
+        Ok(()) => kernel.unlinkat(At::Cwd, path, Unlink::File),
+    };
+    outcome.and(kernel.close(fd))
 }

@@ -1,208 +1,154 @@
-//! Carries a plan out: step by step, then the child, then the wait for its end; and takes everything
-//! back, last first, whether that end was good or bad.
+//! Carries a plan out: step by step, then the child; and takes everything back, last first.
 
+pub mod address;
 pub mod child;
 pub mod cleanup;
+pub mod instance;
+pub mod journal;
 pub mod lock;
 pub mod steps;
+pub mod writers;
 
 use crate::error::Error;
-use crate::kernel::{
-    At, Ending, Errno, Event, Failure, Fd, JailValue, Kernel, Lock, OwnedJail, Pid, Unlink, Watch,
-    signal,
-};
-use crate::plan::{Plan, STATE};
+use crate::kernel::{Errno, Failure, Fd, JailValue, Kernel, OwnedJail, Pid};
+use crate::plan::{Plan, Step};
+use crate::supervise::watch::{Ears, Heard};
+use child::Stdio;
+use journal::Journal;
 use std::sync::Arc;
 use steps::Undo;
 
-/// A service that ended, and what could not be taken back.
-pub struct Ended {
-    pub ending: Ending,
-    pub leftovers: Vec<String>,
+/// A service that was executed.
+#[derive(Debug)]
+pub struct Running {
+    pub jail: OwnedJail,
+    /// The first process.
+    pub pid: Pid,
+    pub done: Vec<Undo>,
 }
 
-/// Signals that are passed on to the service.
-const PASSED: [i32; 9] = [
-    signal::TERM,
-    signal::INT,
-    signal::HUP,
-    signal::QUIT,
-    signal::USR1,
-    signal::USR2,
-    signal::WINCH,
-    signal::INFO,
-    signal::CONT,
-];
-
-/// Runs the plan to its end. On an error nothing is left, or standard error says what.
-pub fn launch<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<Ended, Error> {
-    let name = plan
-        .directory()
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_string();
-    let lock_path = format!("{STATE}/.lock-{name}");
-    let held = lock::take(kernel, &lock_path, Lock::Exclusive).map_err(|failure| {
-        if failure.errno == Errno::EAGAIN {
-            Error::Busy(format!("the instance {name} is running"))
-        } else {
-            Error::step(format!("lock the instance {name}"), failure)
-        }
-    })?;
-    let outcome = cleanup::sweep(kernel, &name)
-        .map_err(|leftover| Error::step(leftover.step, leftover.failure))
-        .and_then(|()| run(kernel, plan));
-    // The name goes first, then the lock: see `lock`.
-    let unlinked = kernel.unlinkat(At::Cwd, &lock_path, Unlink::File);
-    let closed = kernel.close(held);
-    let released = unlinked.and(closed);
-    outcome.map(|mut ended| {
-        if let Err(failure) = released {
-            ended
-                .leftovers
-                .push(format!("release the lock {lock_path}: {failure}"));
-        }
-        ended
-    })
-}
-
-/// The directory that all state is in, which only root may have made.
-pub fn prepare_state<K: Kernel>(kernel: &mut K) -> Result<(), Error> {
-    let step = format!("make the state directory {STATE}");
-    match kernel.mkdirat(At::Cwd, STATE, 0o755) {
-        Err(failure) if failure.errno != Errno::EEXIST => return Err(Error::step(step, failure)),
-        _ => {}
-    }
-    let opened = crate::trust::open(
-        kernel,
-        STATE,
-        crate::kernel::Open::Directory,
-        crate::trust::Owner::Root,
-    )
-    .map_err(|distrust| Error::Profile(distrust.to_string()))?;
-    kernel
-        .close(opened.fd)
-        .map_err(|failure| Error::step(step, failure))
-}
-
-fn run<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<Ended, Error> {
-    let mut done = Vec::new();
-    let outcome = start_and_wait(kernel, plan, &mut done);
-    let leftovers = unwind(kernel, done);
-    match outcome {
-        Ok(ending) => Ok(Ended { ending, leftovers }),
-        Err(error) => {
-            for leftover in &leftovers {
-                kernel.complain(&format!("left behind: {leftover}"));
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Last first; never stops at a failure. What lies below a mount that stayed is left alone: a root that
-/// is unmounted by force orphans the mounts in it, and nothing would find them again.
-fn unwind<K: Kernel>(kernel: &mut K, done: Vec<Undo>) -> Vec<String> {
-    let mut leftovers = Vec::new();
-    let mut stuck: Vec<String> = Vec::new();
-    for undo in done.iter().rev() {
-        let place = undo.place();
-        if place.is_some_and(|place| stuck.iter().any(|mount| is_below(mount, place))) {
-            leftovers.push(format!("{undo}: a mount is left below it"));
-            continue;
-        }
-        if let Err(failure) = steps::undo(kernel, undo) {
-            leftovers.push(format!("{undo}: {failure}"));
-            if let Undo::Unmount { target, .. } = undo {
-                stuck.push(target.clone());
-            }
-        }
-        if matches!(undo, Undo::RemoveJail(_)) {
-            reap_all(kernel);
-        }
-    }
-    leftovers
-}
-
-/// True for the place itself as well.
-fn is_below(path: &str, place: &str) -> bool {
-    path.strip_prefix(place)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// An unreaped zombie keeps the jail, and so its root, alive. jail_remove(2) has sent SIGKILL to all.
-fn reap_all<K: Kernel>(kernel: &mut K) {
-    while let Ok(Some(_)) = kernel.waitpid(None, true) {}
-}
-
-fn start_and_wait<K: Kernel>(
+/// Carries the plan out. On an error everything was taken back, but for the leftovers that come with
+/// it.
+pub fn launch<K: Kernel>(
     kernel: &mut K,
     plan: &Plan,
-    done: &mut Vec<Undo>,
-) -> Result<Ending, Error> {
-    for step in plan.steps() {
-        steps::perform(kernel, step, done)?;
+    journal: &mut Journal,
+    ears: &mut Ears,
+    stdio: Stdio,
+) -> Result<Running, (Error, Vec<String>)> {
+    let mut done = Vec::new();
+    match start(kernel, plan, journal, ears, stdio, &mut done) {
+        Ok((jail, pid)) => Ok(Running { jail, pid, done }),
+        Err(error) => {
+            ears.forget_child(kernel);
+            let leftovers = unwind(kernel, &done);
+            Err((error, leftovers))
+        }
     }
-    let Some(Undo::RemoveJail(jail)) = done.last().cloned() else {
+}
+
+fn start<K: Kernel>(
+    kernel: &mut K,
+    plan: &Plan,
+    journal: &mut Journal,
+    ears: &mut Ears,
+    stdio: Stdio,
+    done: &mut Vec<Undo>,
+) -> Result<(OwnedJail, Pid), Error> {
+    let mut child = None;
+    for step in plan.steps() {
+        // The child is there before its jail is, so that it never holds the owning descriptor.
+        if matches!(step, Step::Jail { .. }) {
+            child = Some(fork(kernel, plan, stdio, done)?);
+        }
+        if let Err(error) = steps::perform(kernel, journal, step, done) {
+            close_channel(kernel, child);
+            return Err(error);
+        }
+    }
+    let jail = done.iter().find_map(|undo| match undo {
+        Undo::RemoveJail(jail) => Some(*jail),
+        _ => None,
+    });
+    let (Some((pid, channel)), Some(jail)) = (child, jail) else {
         let failure = Failure::new("jail_set", Errno::EINVAL);
         return Err(Error::step("create the jail", failure));
     };
-    let events = events(kernel).map_err(|failure| Error::step("watch for signals", failure))?;
-    let outcome = start(kernel, plan, jail).and_then(|pid| {
-        wait(kernel, plan, events, jail, pid)
-            .map_err(|failure| Error::step("wait for the service", failure))
-    });
-    // A queue holds nothing that could be lost.
-    let _ = kernel.close(events);
-    outcome
+    let outcome = journal
+        .flush(kernel)
+        .and_then(|()| ears.jail(kernel, jail))
+        .and_then(|()| ears.child(kernel, channel))
+        .map_err(|failure| Error::step("watch the child", failure))
+        .and_then(|()| hand_over(kernel, plan, ears, jail, channel));
+    ears.forget_child(kernel);
+    close_channel(kernel, child);
+    outcome.map(|()| (jail, pid))
 }
 
-fn events<K: Kernel>(kernel: &mut K) -> Result<Fd, Failure> {
-    kernel.procctl_reap_acquire()?;
-    let queue = kernel.kqueue()?;
-    for number in PASSED.iter().chain(&[signal::CHLD]) {
-        kernel.kevent_watch(queue, Watch::Signal(*number))?;
+/// Losing a channel that nobody reads any more loses nothing.
+fn close_channel<K: Kernel>(kernel: &mut K, child: Option<(Pid, Fd)>) {
+    if let Some((_, channel)) = child {
+        let _ = kernel.close(channel);
     }
-    Ok(queue)
 }
 
-/// Forks, takes root's power from the jail once the child has dropped its own, and lets it execute.
-fn start<K: Kernel>(kernel: &mut K, plan: &Plan, jail: OwnedJail) -> Result<Pid, Error> {
+fn fork<K: Kernel>(
+    kernel: &mut K,
+    plan: &Plan,
+    stdio: Stdio,
+    done: &mut Vec<Undo>,
+) -> Result<(Pid, Fd), Error> {
     let in_step = |step: &'static str| move |failure| Error::step(step, failure);
     let (ours, theirs) = kernel
         .socketpair()
         .map_err(in_step("make the channel to the child"))?;
     let child_plan = Arc::new(plan.child().clone());
-    let pid = kernel.fork(move |kernel| child::run(kernel, &child_plan, jail.id, theirs));
+    let forked = kernel.fork(move |kernel| child::run(kernel, &child_plan, stdio, theirs));
     // The end of the channel that only the child may hold: its last close is how exec is told.
     let closed = kernel.close(theirs);
-    let pid = pid.map_err(in_step("fork"))?;
-    let outcome = closed
-        .map_err(in_step("close the child's end of the channel"))
-        .and_then(|()| hand_over(kernel, plan, jail, ours));
-    let closed = kernel
-        .close(ours)
-        .map_err(in_step("close the channel to the child"));
-    outcome.and(closed).map(|()| pid)
+    match forked {
+        Ok(pid) => {
+            done.push(Undo::EndChild(pid));
+            match closed {
+                Ok(()) => Ok((pid, ours)),
+                Err(failure) => {
+                    close_channel(kernel, Some((pid, ours)));
+                    Err(Error::step("close the child's end of the channel", failure))
+                }
+            }
+        }
+        Err(failure) => {
+            let _ = kernel.close(ours);
+            Err(Error::step("fork", failure))
+        }
+    }
 }
 
+/// Tells the child its jail, waits until it has given up root, takes the superuser from the jail, and
+/// lets it execute. From then on the jail lives no longer than its processes.
 fn hand_over<K: Kernel>(
     kernel: &mut K,
     plan: &Plan,
+    ears: &mut Ears,
     jail: OwnedJail,
     channel: Fd,
 ) -> Result<(), Error> {
-    let step = "take the superuser from the jail (allow.nosuser)";
-    let said = hear(kernel, channel)?;
+    kernel
+        .write(channel, &jail.id.0.to_ne_bytes())
+        .map_err(|failure| Error::step("tell the child its jail", failure))?;
+    let said = hear(kernel, ears, channel)?;
     if said != b"d" {
         return Err(explain(plan, &said));
     }
+    let step = "take the superuser from the jail (allow.nosuser)";
+    let mut parameters = vec![("nopersist".to_string(), JailValue::Flag)];
     if !plan.may_be_root() {
-        let parameters = vec![("allow.nosuser".to_string(), JailValue::Flag)];
-        kernel
-            .jail_update(jail.descriptor, &parameters)
-            .map_err(|failure| Error::step(step, failure))?;
+        parameters.push(("allow.nosuser".to_string(), JailValue::Flag));
+    }
+    kernel
+        .jail_update(jail.descriptor, &parameters)
+        .map_err(|failure| Error::step(step, failure))?;
+    if !plan.may_be_root() {
         let left = kernel
             .jail_get_int(jail.descriptor, "allow.suser")
             .map_err(|failure| Error::step(step, failure))?;
@@ -213,19 +159,27 @@ fn hand_over<K: Kernel>(
     kernel
         .write(channel, b"g")
         .map_err(|failure| Error::step("let the child execute", failure))?;
-    match hear(kernel, channel)? {
+    match hear(kernel, ears, channel)? {
         said if said.is_empty() => Ok(()),
         said => Err(explain(plan, &said)),
     }
 }
 
-/// One message, or nothing when the child's end was closed.
-fn hear<K: Kernel>(kernel: &mut K, channel: Fd) -> Result<Vec<u8>, Error> {
+/// One message, or nothing when the child's end was closed. An order to stop ends the wait: a child
+/// that somebody has stopped must not hold us up.
+fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, channel: Fd) -> Result<Vec<u8>, Error> {
+    let step = |failure| Error::step("hear the child", failure);
+    loop {
+        match ears.hear(kernel, None).map_err(step)? {
+            Heard::ChildWord => break,
+            Heard::Stop => return Err(Error::Stopped),
+            // It can't be told yet; a service that isn't there is not the place for it either.
+            Heard::Pass(_) | Heard::Child | Heard::Output | Heard::Time | Heard::JailGone => {}
+        }
+    }
     let mut buffer = [0u8; 512];
-    let count = kernel
-        .read(channel, &mut buffer)
-        .map_err(|failure| Error::step("hear the child", failure))?;
-    Ok(buffer[..count].to_vec())
+    let count = kernel.read(channel, &mut buffer).map_err(step)?;
+    Ok(buffer.get(..count).unwrap_or_default().to_vec())
 }
 
 /// What the child said of its failure: `f`, then a line each of stage, errno and text.
@@ -252,45 +206,38 @@ fn explain(plan: &Plan, said: &[u8]) -> Error {
     }
 }
 
-/// Until the first process ends: signals are passed on to it. SIGTERM is the order to stop, with the
-/// profile's signal and patience; then the jail is removed, which kills.
-fn wait<K: Kernel>(
-    kernel: &mut K,
-    plan: &Plan,
-    events: Fd,
-    jail: OwnedJail,
-    pid: Pid,
-) -> Result<Ending, Failure> {
-    let mut deadline = None;
-    loop {
-        while let Some((ended, ending)) = reaped(kernel)? {
-            if ended == pid {
-                return Ok(ending);
+/// Last first; never stops at a failure. What lies below a mount that stayed is left alone: a root that
+/// is unmounted by force orphans the mounts in it, and nothing would find them again.
+pub fn unwind<K: Kernel>(kernel: &mut K, done: &[Undo]) -> Vec<String> {
+    let mut leftovers = Vec::new();
+    let mut stuck: Vec<String> = Vec::new();
+    for undo in done.iter().rev() {
+        let place = undo.place();
+        if place.is_some_and(|place| stuck.iter().any(|mount| is_below(mount, place))) {
+            leftovers.push(format!("{undo}: a mount is left below it"));
+            continue;
+        }
+        if let Err(failure) = steps::undo(kernel, undo) {
+            leftovers.push(format!("{undo}: {failure}"));
+            if let Undo::Unmount { target, .. } = undo {
+                stuck.push(target.clone());
             }
         }
-        let now = kernel.monotonic_ms();
-        let patience = deadline.map(|end: u64| end.saturating_sub(now));
-        match kernel.kevent_wait(events, patience)? {
-            Some(Event::Signal(signal::CHLD)) | Some(Event::Readable(_)) => {}
-            Some(Event::Signal(number)) => {
-                let is_order = number == signal::TERM;
-                let passed = if is_order { plan.stop_signal() } else { number };
-                match kernel.kill(pid, passed) {
-                    Err(failure) if failure.errno != Errno::ESRCH => return Err(failure),
-                    _ => {}
-                }
-                if is_order && deadline.is_none() {
-                    deadline = Some(kernel.monotonic_ms().saturating_add(plan.stop_timeout_ms()));
-                }
-            }
-            None => {
-                kernel.jail_remove(jail.descriptor)?;
-                deadline = None;
-            }
+        // An unreaped zombie keeps the jail, and so its root, alive: all are reaped before the first
+        // mount goes. jail_remove(2), undone before this one, and kill(2) have sent SIGKILL to each.
+        if matches!(undo, Undo::EndChild(_)) {
+            reap_all(kernel);
         }
     }
+    leftovers
 }
 
-fn reaped<K: Kernel>(kernel: &mut K) -> Result<Option<(Pid, Ending)>, Failure> {
-    kernel.waitpid(None, false)
+/// True for the place itself as well.
+fn is_below(path: &str, place: &str) -> bool {
+    path.strip_prefix(place)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn reap_all<K: Kernel>(kernel: &mut K) {
+    while let Ok(Some(_)) = kernel.waitpid(None, true) {}
 }

@@ -3,19 +3,28 @@
 
 use crate::error::Error;
 use crate::kernel::{
-    Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Lock, Nmount, Open, OwnedJail,
-    Unlink,
+    Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
+    Unlink, signal,
 };
-use crate::launch::lock;
-use crate::plan::{STATE, Source, Step};
+use crate::launch::address;
+use crate::launch::journal::Journal;
+use crate::plan::{Source, Step};
 
 /// What takes a done step back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undo {
     RemoveDirectory(String),
-    Unmount { fsid: Fsid, target: String },
-    ReleaseAddress { alias: Alias, lock: Fd },
+    Unmount {
+        fsid: Fsid,
+        target: String,
+    },
+    ReleaseAddress {
+        alias: Alias,
+        lock: Fd,
+    },
     RemoveRule(String),
+    /// The service's first process, forked before there was a jail to enter.
+    EndChild(Pid),
     RemoveJail(OwnedJail),
 }
 
@@ -43,32 +52,34 @@ impl std::fmt::Display for Undo {
                 )
             }
             Undo::RemoveRule(filter) => write!(formatter, "remove the rctl rule {filter}"),
+            Undo::EndChild(pid) => write!(formatter, "end the process {}", pid.0),
             Undo::RemoveJail(jail) => write!(formatter, "remove the jail {}", jail.id.0),
         }
     }
 }
 
 /// Carries one step out. When it fails after an effect, the undo of that effect is in `done` already.
-pub fn perform<K: Kernel>(kernel: &mut K, step: &Step, done: &mut Vec<Undo>) -> Result<(), Error> {
-    act(kernel, step, done).map_err(|failure| Error::step(step.to_string(), failure))
+pub fn perform<K: Kernel>(
+    kernel: &mut K,
+    journal: &mut Journal,
+    step: &Step,
+    done: &mut Vec<Undo>,
+) -> Result<(), Error> {
+    act(kernel, journal, step, done).map_err(|failure| Error::step(step.to_string(), failure))
 }
 
-fn act<K: Kernel>(kernel: &mut K, step: &Step, done: &mut Vec<Undo>) -> Result<(), Failure> {
+fn act<K: Kernel>(
+    kernel: &mut K,
+    journal: &mut Journal,
+    step: &Step,
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
     match step {
-        Step::Instance { path } => {
-            kernel.mkdirat(At::Cwd, path, 0o700)?;
+        Step::Root { path } => {
+            kernel.mkdirat(At::Cwd, path, 0o755)?;
             done.push(Undo::RemoveDirectory(path.clone()));
         }
-        Step::Directory { path, mode } => {
-            kernel.mkdirat(At::Cwd, path, *mode)?;
-            // What lies in the skeleton goes with it; the place of the skeleton itself does not.
-            if path
-                .strip_prefix(STATE)
-                .is_some_and(|rest| rest.matches('/').count() == 2)
-            {
-                done.push(Undo::RemoveDirectory(path.clone()));
-            }
-        }
+        Step::Directory { path, mode } => kernel.mkdirat(At::Cwd, path, *mode)?,
         Step::MountPoint { path } => {
             let fd = kernel.openat(At::Cwd, path, Open::CreateNew(0o444))?;
             kernel.close(fd)?;
@@ -80,6 +91,7 @@ fn act<K: Kernel>(kernel: &mut K, step: &Step, done: &mut Vec<Undo>) -> Result<(
                 fsid,
                 target: mount.target.clone(),
             });
+            journal.mounted(mount, fsid);
             verify(kernel, mount)?;
             if let Some(source) = source {
                 verify_source(kernel, mount, source)?;
@@ -89,7 +101,7 @@ fn act<K: Kernel>(kernel: &mut K, step: &Step, done: &mut Vec<Undo>) -> Result<(
             kernel.nmount(mount)?;
             verify(kernel, mount)?;
         }
-        Step::Address(alias) => take_address(kernel, alias, done)?,
+        Step::Address(alias) => address::take(kernel, alias, done)?,
         Step::Rctl { rule, filter } => {
             done.push(Undo::RemoveRule(filter.clone()));
             kernel.rctl_add_rule(rule)?;
@@ -161,107 +173,22 @@ fn unlike(call: &'static str, text: &str) -> Failure {
     }
 }
 
-/// The lock file that stands for an address. Whoever uses the address holds it shared; it says "ours"
-/// when one of us added it.
-fn address_lock(alias: &Alias) -> String {
-    format!("{STATE}/.address-{}-{}", alias.interface, alias.address)
-}
-
-const OURS: &[u8] = b"ours\n";
-
-fn take_address<K: Kernel>(
-    kernel: &mut K,
-    alias: &Alias,
-    done: &mut Vec<Undo>,
-) -> Result<(), Failure> {
-    let path = address_lock(alias);
-    let fd = match lock::take(kernel, &path, Lock::Exclusive) {
-        Ok(fd) => fd,
-        Err(failure) if failure.errno == Errno::EAGAIN => {
-            // Others of us hold the address; it was added or found by the first of them.
-            let fd = lock::take(kernel, &path, Lock::Shared)?;
-            done.push(Undo::ReleaseAddress {
-                alias: alias.clone(),
-                lock: fd,
-            });
-            return present(kernel, alias)?
-                .then_some(())
-                .ok_or_else(|| unlike("getifaddrs", "the address has gone"));
-        }
-        Err(failure) => return Err(failure),
-    };
-    done.push(Undo::ReleaseAddress {
-        alias: alias.clone(),
-        lock: fd,
-    });
-    if !present(kernel, alias)? {
-        // The word is written before the effect: it is what a later cleanup goes by.
-        kernel.write(fd, OURS)?;
-        kernel.add_address(alias)?;
-    }
-    kernel.flock(fd, Lock::Shared)
-}
-
-fn present<K: Kernel>(kernel: &mut K, alias: &Alias) -> Result<bool, Failure> {
-    let addresses = kernel.getifaddrs()?;
-    Ok(addresses
-        .iter()
-        .any(|known| known.interface == alias.interface && known.address == alias.address))
-}
-
-/// The last holder removes the address, and only if one of us added it.
-fn release_address<K: Kernel>(kernel: &mut K, alias: &Alias, fd: Fd) -> Result<(), Failure> {
-    let outcome = match kernel.flock(fd, Lock::Exclusive) {
-        Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
-        Err(failure) => Err(failure),
-        Ok(()) => {
-            let is_ours = kernel.fstat(fd).map(|stat| stat.size > 0)?;
-            let deleted = if is_ours {
-                kernel.delete_address(alias)
-            } else {
-                Ok(())
-            };
-            match deleted {
-                Err(failure) if failure.errno != Errno::EADDRNOTAVAIL => Err(failure),
-                _ => kernel.unlinkat(At::Cwd, &address_lock(alias), Unlink::File),
-            }
-        }
-    };
-    let closed = kernel.close(fd);
-    outcome.and(closed)
-}
-
-/// Removes addresses whose users died. Names are `.address-IF-ADDRESS`.
-pub fn sweep_address<K: Kernel>(kernel: &mut K, name: &str) -> Result<(), Failure> {
-    let parsed = name.strip_prefix(".address-").and_then(|rest| {
-        let (interface, address) = rest.split_once('-')?;
-        let address: std::net::IpAddr = address.parse().ok()?;
-        let prefix = if address.is_ipv4() { 32 } else { 128 };
-        Some(Alias {
-            interface: interface.to_string(),
-            address,
-            prefix,
-        })
-    });
-    let Some(alias) = parsed else { return Ok(()) };
-    match lock::take(kernel, &address_lock(&alias), Lock::Exclusive) {
-        Ok(fd) => release_address(kernel, &alias, fd),
-        Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
-        Err(failure) => Err(failure),
-    }
-}
-
 /// How often a busy mount is tried again, and how long to wait between: a process that was killed may
 /// still be on its way out.
-const TRIES: u32 = 200;
+const TRIES: u32 = 60;
 const PAUSE_MS: u64 = 5;
 
 pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
     match undo {
         Undo::RemoveDirectory(path) => kernel.unlinkat(At::Cwd, path, Unlink::Directory),
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
-        Undo::ReleaseAddress { alias, lock } => release_address(kernel, alias, *lock),
+        Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {
+            Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
+            _ => Ok(()),
+        },
+        // Unreaped until the caller waits, so the pid is still its own.
+        Undo::EndChild(pid) => match kernel.kill(*pid, signal::KILL) {
             Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
             _ => Ok(()),
         },

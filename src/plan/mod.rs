@@ -6,9 +6,10 @@ mod jail;
 mod tree;
 
 use crate::error::Error;
+use crate::kernel::Pid;
 use crate::kernel::{Alias, Filesystem, JailParameters, Limit, Nmount, Procctl, Stat};
 use crate::permit::Permit;
-use crate::profile::Network;
+use crate::profile::{Network, Supervise};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -36,8 +37,8 @@ pub struct Host {
 /// One thing to do. Its Display is the only wording there is of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The directory of the instance.
-    Instance {
+    /// The place of the skeleton.
+    Root {
         path: String,
     },
     /// A directory in the skeleton; goes with the skeleton.
@@ -79,7 +80,7 @@ pub struct Source {
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Instance { path } => write!(formatter, "make the instance's directory {path}"),
+            Step::Root { path } => write!(formatter, "make the root's directory {path}"),
             Step::Directory { path, mode } => {
                 write!(formatter, "make the directory {path} (mode {mode:04o})")
             }
@@ -151,39 +152,40 @@ pub struct ChildPlan {
 /// ```compile_fail
 /// use jailrun::plan::Plan;
 /// fn skip(profile: jailrun::profile::Profile, host: jailrun::plan::Host) {
-///     let _ = Plan::new(&profile, "www", None, &host);
+///     let _ = Plan::new(&profile, "www", &host);
 /// }
 /// ```
 pub struct Plan {
     steps: Vec<Step>,
     child: ChildPlan,
-    /// The directory of the instance.
-    directory: String,
+    label: String,
     may_be_root: bool,
-    stop_signal: i32,
-    stop_timeout_seconds: u64,
+    supervise: Supervise,
+    writes: Vec<(String, bool)>,
+}
+
+/// What an instance is called: its directory, and, behind "jailrun-", its jail. A one-off is told apart
+/// by its supervisor's pid: no other instance has a number for a name.
+pub fn label(profile: &str, instance: Option<&str>, one_off: Option<Pid>) -> String {
+    match (one_off, instance) {
+        (Some(pid), _) => format!("{profile}-{}", pid.0),
+        (None, Some(instance)) => format!("{profile}-{instance}"),
+        (None, None) => profile.to_string(),
+    }
+}
+
+pub fn jail_name(label: &str) -> String {
+    format!("jailrun-{label}")
 }
 
 impl Plan {
-    pub fn new(
-        permit: &Permit,
-        name: &str,
-        instance: Option<&str>,
-        host: &Host,
-    ) -> Result<Plan, Error> {
+    pub fn new(permit: &Permit, label: &str, host: &Host) -> Result<Plan, Error> {
         let profile = permit.profile();
-        let label = instance.map_or_else(|| name.to_string(), |which| format!("{name}-{which}"));
         let directory = format!("{STATE}/{label}");
         let root = format!("{directory}/root");
-        let jail = format!("jailrun-{label}");
+        let jail = jail_name(label);
         let mut steps = vec![
-            Step::Instance {
-                path: directory.clone(),
-            },
-            Step::Directory {
-                path: root.clone(),
-                mode: 0o755,
-            },
+            Step::Root { path: root.clone() },
             Step::Mount {
                 mount: tree::skeleton(&root, false),
                 source: None,
@@ -212,16 +214,27 @@ impl Plan {
         }
         let parameters = jail::parameters(profile, host, &jail, &root)?;
         steps.push(Step::Jail {
-            name: jail,
+            name: jail.clone(),
             parameters,
+        });
+        // Over the finished root: from the host no path leads into it, so that nothing that walks
+        // /var/run (rc.d/cleanvar empties it) reaches a writable directory of the host through it.
+        steps.push(Step::Mount {
+            mount: tree::cloak(&root),
+            source: None,
         });
         Ok(Plan {
             steps,
             child: child::plan(permit, host)?,
-            directory,
+            label: label.to_string(),
             may_be_root: profile.jail.allow.iter().any(|word| word == "suser"),
-            stop_signal: profile.supervise.stop_signal,
-            stop_timeout_seconds: profile.supervise.stop_timeout,
+            supervise: profile.supervise.clone(),
+            writes: profile
+                .root
+                .rw
+                .iter()
+                .map(|writable| (writable.path.clone(), writable.shared))
+                .collect(),
         })
     }
 
@@ -233,20 +246,30 @@ impl Plan {
         &self.child
     }
 
-    pub fn directory(&self) -> &str {
-        &self.directory
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// How it is watched, stopped and started again.
+    pub fn supervise(&self) -> &Supervise {
+        &self.supervise
+    }
+
+    /// The addresses that are added, as "IF-ADDRESS".
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Address(alias) => Some(format!("{}-{}", alias.interface, alias.address)),
+            _ => None,
+        })
+    }
+
+    /// Host directories that the service may write, and whether another instance may at once.
+    pub fn writes(&self) -> &[(String, bool)] {
+        &self.writes
     }
 
     /// False: allow.nosuser is set before the program is executed.
     pub fn may_be_root(&self) -> bool {
         self.may_be_root
-    }
-
-    pub fn stop_signal(&self) -> i32 {
-        self.stop_signal
-    }
-
-    pub fn stop_timeout_ms(&self) -> u64 {
-        self.stop_timeout_seconds.saturating_mul(1000)
     }
 }

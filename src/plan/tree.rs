@@ -27,6 +27,27 @@ pub fn skeleton(root: &str, sealed: bool) -> Nmount {
     }
 }
 
+/// What is mounted over the finished root: empty, read-only, and in the way of every path into it.
+pub fn cloak(root: &str) -> Nmount {
+    Nmount {
+        filesystem: Filesystem::Tmpfs {
+            size: 64 << 10,
+            inodes: 16,
+            mode: 0o555,
+            uid: 0,
+            gid: 0,
+        },
+        target: root.to_string(),
+        flags: MountFlags {
+            read_only: true,
+            nosuid: true,
+            noexec: true,
+            nosymfollow: true,
+        },
+        update: false,
+    }
+}
+
 /// Directories, mount points and mounts, parents first: sorted by path, so that a mount inside another
 /// granted tree comes after it.
 pub fn steps(profile: &Profile, host: &Host, root: &str) -> Result<Vec<Step>, Error> {

@@ -28,6 +28,10 @@ pub struct Profile {
     pub fib: Option<i32>,
     pub env: BTreeMap<String, String>,
     pub env_keep: Vec<String>,
+    /// On the host, with the supervisor's pid.
+    pub pidfile: Option<String>,
+    /// The program daemonizes: it is ready when its first process has ended.
+    pub forking: bool,
     pub access: Access,
     pub root: Root,
     pub jail: Jail,
@@ -65,6 +69,8 @@ pub struct Writable {
     pub nosymfollow: bool,
     /// Waives ownership of the directory itself, never of what leads to it.
     pub untrusted: bool,
+    /// Another instance that says so too may write it at the same time.
+    pub shared: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +134,36 @@ pub struct Proccontrol {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supervise {
+    pub restart: Restart,
+    /// Seconds between an end and the next start.
+    pub restart_delay: u64,
+    /// Starts after the first, in a row, until it is given up. A service that ran for a minute begins
+    /// to count anew.
+    pub restart_count: u32,
     pub stop_signal: i32,
     /// Seconds.
     pub stop_timeout: u64,
+    pub output: Output,
+    /// The facility of syslog(3), shifted as LOG_DAEMON is.
+    pub syslog_facility: u32,
+    /// The profile's name when absent.
+    pub syslog_tag: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    Never,
+    /// After an exit status other than 0, or a signal.
+    OnFailure,
+    Always,
+}
+
+/// Where standard output and error of the service go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The caller's own; nowhere when detached.
+    Inherit,
+    Syslog,
+    /// Appended to; opened again after SIGHUP.
+    File(String),
 }

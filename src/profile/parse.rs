@@ -6,7 +6,9 @@ mod sections;
 mod typed;
 
 use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
-use super::{Access, Jail, Network, Proccontrol, Profile, Rctl, Root, Supervise, values};
+use super::{
+    Access, Jail, Network, Output, Proccontrol, Profile, Rctl, Restart, Root, Supervise, values,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -289,6 +291,8 @@ fn defaults() -> Profile {
         fib: None,
         env: BTreeMap::new(),
         env_keep: Vec::new(),
+        pidfile: None,
+        forking: false,
         access: Access {
             max: 4,
             ..Access::default()
@@ -311,8 +315,14 @@ fn defaults() -> Profile {
             no_wxmap: false,
         },
         supervise: Supervise {
+            restart: Restart::Never,
+            restart_delay: 1,
+            restart_count: 5,
             stop_signal: 15,
             stop_timeout: 10,
+            output: Output::Inherit,
+            syslog_facility: values::LOG_DAEMON,
+            syslog_tag: None,
         },
     }
 }

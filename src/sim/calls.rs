@@ -63,6 +63,25 @@ impl Kernel for Sim {
         dup2(from: Fd, to: Fd, keep_at_exec: bool) -> () = |world, pid| world.dup2(pid, from, to, keep_at_exec);
         dup_from(from: Fd, least: i32) -> Fd = |world, pid| world.dup_from(pid, from, least);
         socketpair() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
+        pipe() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
+        set_nonblocking(fd: Fd) -> () = |world, pid| world.description(pid, fd).map(drop);
+        posix_openpt() -> Fd = |world, pid| world.posix_openpt(pid);
+        ptsname(master: Fd) -> String = |world, pid| world.ptsname(pid, master);
+        tcgetattr(terminal: Fd) -> Termios = |world, pid| world.tcgetattr(pid, terminal);
+        tcsetattr(terminal: Fd, attributes: &Termios) -> () =
+            |world, pid| world.tcsetattr(pid, terminal, attributes);
+        tcgetwinsize(terminal: Fd) -> WindowSize = |world, pid| world.tcgetwinsize(pid, terminal);
+        tcsetwinsize(terminal: Fd, size: WindowSize) -> () =
+            |world, pid| world.tcsetwinsize(pid, terminal, size);
+        tcgetpgrp(terminal: Fd) -> Pid = |world, pid| world.tcgetpgrp(pid, terminal);
+        tiocsctty(terminal: Fd) -> () = |world, pid| world.tiocsctty(pid, terminal);
+        waitpid_untraced() -> Option<(Pid, Waited)> = |world, pid| {
+            let ended = world.reap(pid, None)?;
+            Ok(ended.map(|(child, ending)| (Pid(child), Waited::Ended(ending))))
+        };
+        procctl_reap_getpids() -> Vec<Descendant> = |world, pid| world.reap_getpids(pid);
+        process_info(target: Pid) -> Option<ProcessInfo> =
+            |world, _pid| Ok(world.process_info(target.0));
         nmount(mount: &Nmount) -> () = |world, pid| world.nmount(pid, mount);
         statfs(path: &str) -> Statfs = |world, pid| world.statfs(pid, path);
         getfsstat() -> Vec<Statfs> = |world, pid| Ok(world.getfsstat(pid));
@@ -98,6 +117,12 @@ impl Kernel for Sim {
         };
         procctl_status(control: Procctl) -> bool =
             |world, pid| Ok(world.process(pid)?.procctls.contains(&control));
+        procctl_default(control: Procctl) -> () = |world, pid| {
+            world.process_mut(pid)?.procctls.remove(&control);
+            Ok(())
+        };
+        rtprio_normal() -> () = |world, pid| world.need_root(pid);
+        cpuset_root() -> () = |world, pid| world.need_root(pid);
         procctl_reap_acquire() -> () = |world, pid| world.procctl_reap_acquire(pid);
         block_signals() -> () = |world, pid| {
             let process = world.process_mut(pid)?;
@@ -116,6 +141,11 @@ impl Kernel for Sim {
             world.syslog.push((severity, line.to_string()));
             Ok(())
         };
+        syslog_line(priority: u32, tag: &str, service: Pid, line: &str) -> () = |world, _pid| {
+            let severity = if priority & 7 > 4 { Severity::Info } else { Severity::Warning };
+            world.syslog.push((severity, format!("{tag}[{}]: {line}", service.0)));
+            Ok(())
+        };
     }
 
     fn getpid(&mut self) -> Pid {
@@ -127,6 +157,35 @@ impl Kernel for Sim {
         self.ghost_ms += 3_600_000;
         let ghost = self.ghost_ms;
         self.always("monotonic_ms", ghost, |world, _| Ok(world.clock_ms))
+    }
+
+    fn poll_writable(&mut self, fd: Fd) -> bool {
+        self.always("poll_writable", false, |world, pid| {
+            Ok(world.description(pid, fd).is_ok())
+        })
+    }
+
+    fn clear_environment(&mut self) {}
+
+    fn realtime_s(&mut self) -> u64 {
+        self.always("realtime_s", 0, |world, _| {
+            Ok(1_800_000_000 + world.clock_ms / 1000)
+        })
+    }
+
+    fn getpgrp(&mut self) -> Pid {
+        self.always("getpgrp", Pid(0), |world, pid| {
+            Ok(Pid(world.process(pid)?.session))
+        })
+    }
+
+    fn cfmakeraw(&mut self, attributes: &Termios) -> Termios {
+        Termios {
+            input: 1,
+            output: attributes.output & !OPOST,
+            local: 0,
+            ..*attributes
+        }
     }
 
     fn umask(&mut self, mask: u32) {

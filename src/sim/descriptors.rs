@@ -47,8 +47,24 @@ impl World {
             .fds
             .remove(&fd.0)
             .ok_or(Errno::EBADF)?;
+        self.unwatch(pid, fd);
         self.release(gone.description);
         Ok(())
+    }
+
+    /// A closed descriptor takes its watches with it.
+    fn unwatch(&mut self, pid: i32, fd: Fd) {
+        let Some(process) = self.processes.get(&pid) else {
+            return;
+        };
+        let queues: Vec<u64> = process.fds.values().map(|held| held.description).collect();
+        for queue in queues {
+            if let Some(Description::Kqueue { watches }) = self.descriptions.get_mut(&queue) {
+                watches.retain(|(watch, _)| {
+                    ![Watch::Readable(fd), Watch::Writable(fd), Watch::Jail(fd)].contains(watch)
+                });
+            }
+        }
     }
 
     /// After a descriptor went: the last one takes locks, the socket's end and an owned jail with it.
@@ -171,6 +187,10 @@ impl World {
                 Ok(Some(length))
             }
             Description::Pipe | Description::Terminal => Ok(Some(0)),
+            Description::Pty { number, is_master } => {
+                let (number, is_master) = (*number, *is_master);
+                self.read_pty(number, is_master, buffer)
+            }
             _ => Err(Errno::EOPNOTSUPP.into()),
         }
     }
@@ -182,9 +202,20 @@ impl World {
             Description::Vnode {
                 writable: false, ..
             } => return Err(Errno::EBADF.into()),
-            Description::Vnode { place, offset, .. } => {
+            Description::Vnode {
+                place,
+                offset,
+                appends,
+                ..
+            } => {
                 let inode = self.inodes.get_mut(&place.inode).ok_or(Errno::EBADF)?;
                 if inode.kind == FileKind::Regular {
+                    if self.is_full && place.mount == 1 {
+                        return Err(Errno::ENOSPC.into());
+                    }
+                    if *appends {
+                        *offset = inode.data.len();
+                    }
                     inode
                         .data
                         .resize(inode.data.len().max(*offset + bytes.len()), 0);
@@ -201,6 +232,13 @@ impl World {
                 return Ok(bytes.len());
             }
             Description::Socket { peer, .. } => *peer,
+            Description::Pty { number, is_master } => {
+                let (number, is_master) = (*number, *is_master);
+                if !is_master && let Some(pty) = self.ptys.get_mut(&number) {
+                    pty.written.extend(bytes);
+                }
+                return Ok(bytes.len());
+            }
             _ => return Err(Errno::EOPNOTSUPP.into()),
         };
         match peer.and_then(|peer| self.descriptions.get_mut(&peer)) {
@@ -217,7 +255,7 @@ impl World {
 
     pub(super) fn isatty(&self, pid: i32, fd: Fd) -> bool {
         match self.description(pid, fd) {
-            Ok(Description::Terminal) => true,
+            Ok(Description::Terminal | Description::Pty { .. }) => true,
             Ok(Description::Vnode { place, .. }) => self
                 .inodes
                 .get(&place.inode)
@@ -230,6 +268,9 @@ impl World {
         match self.descriptions.get(&id) {
             Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
             Some(Description::Pipe) | None => true,
+            Some(Description::Pty { number, is_master }) => {
+                *is_master && (self.has_written(*number) || !self.has_slave(*number))
+            }
             Some(_) => false,
         }
     }
@@ -243,8 +284,13 @@ impl World {
     }
 
     pub(super) fn kevent_watch(&mut self, pid: i32, queue: Fd, watch: Watch) -> Res<()> {
-        if let Watch::Readable(fd) = watch {
-            self.descriptor(pid, fd)?;
+        match watch {
+            Watch::Readable(fd) | Watch::Writable(fd) => drop(self.descriptor(pid, fd)?),
+            Watch::Jail(fd) => match self.description(pid, fd)? {
+                Description::Jail { .. } => {}
+                _ => return Err(Errno::EINVAL.into()),
+            },
+            Watch::Signal(_) => {}
         }
         let watches = self.watches(pid, queue)?;
         if !watches.iter().any(|(known, _)| *known == watch) {
@@ -270,11 +316,19 @@ impl World {
         };
         watches.iter().find_map(|(watch, count)| match watch {
             Watch::Signal(signal) => (*count > 0).then_some(Event::Signal(*signal)),
-            // A closed descriptor takes its watch with it.
             Watch::Readable(fd) => {
                 let id = self.descriptor(pid, *fd).ok()?.description;
                 self.is_readable(id).then_some(Event::Readable(*fd))
             }
+            Watch::Writable(fd) => self.descriptor(pid, *fd).ok().map(|_| Event::Writable(*fd)),
+            // Told once, as EV_ONESHOT is.
+            Watch::Jail(fd) => match self.description(pid, *fd) {
+                Ok(Description::Jail { id, .. }) if *count == 0 => {
+                    let is_there = self.jails.get(id).is_some_and(|jail| !jail.dying);
+                    (!is_there).then_some(Event::JailGone(*fd))
+                }
+                _ => None,
+            },
         })
     }
 
@@ -285,6 +339,13 @@ impl World {
             for (watch, count) in self.watches(pid, queue)? {
                 if *watch == Watch::Signal(taken) {
                     *count = 0;
+                }
+            }
+        }
+        if let Some(Event::JailGone(fd)) = event {
+            for (watch, count) in self.watches(pid, queue)? {
+                if *watch == Watch::Jail(fd) {
+                    *count = 1;
                 }
             }
         }

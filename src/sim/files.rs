@@ -6,6 +6,11 @@ use crate::kernel::{At, Errno, Fd, FileKind, Lock, Open, Stat, Unlink};
 
 impl World {
     pub(super) fn openat(&mut self, pid: i32, at: At, path: &str, how: Open) -> Res<Fd> {
+        if let Some(number) = path.strip_prefix("/dev/pts/")
+            && how == Open::Terminal
+        {
+            return self.open_slave(pid, number);
+        }
         let last = if how == Open::Device {
             Last::Follow
         } else {
@@ -15,12 +20,12 @@ impl World {
         let (readable, writable) = match how {
             Open::Directory | Open::Read => (true, false),
             Open::Path => (false, false),
-            Open::ReadWriteCreate(_) | Open::Device => (true, true),
-            Open::CreateNew(_) => (false, true),
+            Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
+            Open::CreateNew(_) | Open::Append(_) => (false, true),
         };
         let (place, created) = match (how, found.place) {
             (Open::CreateNew(_), Some(_)) => return Err(Errno::EEXIST.into()),
-            (Open::CreateNew(mode) | Open::ReadWriteCreate(mode), None) => {
+            (Open::CreateNew(mode) | Open::ReadWriteCreate(mode) | Open::Append(mode), None) => {
                 (self.create(pid, &found, FileKind::Regular, mode)?, true)
             }
             (_, None) => return Err(Errno::ENOENT.into()),
@@ -51,13 +56,18 @@ impl World {
             }
         }
         let Found { parent, name, .. } = found;
+        let offset = match how {
+            Open::Append(_) => self.inode(place.inode)?.data.len(),
+            _ => 0,
+        };
         let description = Description::Vnode {
             place,
             parent,
             name,
-            offset: 0,
+            offset,
             readable,
             writable,
+            appends: matches!(how, Open::ReadWriteCreate(_) | Open::Append(_)),
         };
         self.install(pid, description, 0)
     }
@@ -66,6 +76,7 @@ impl World {
         let directory = found.parent.inode;
         self.permit(pid, directory, WRITE | EXECUTE)?;
         self.need_writable(found.parent)?;
+        self.need_room(found.parent)?;
         if self.mount(found.parent.mount)?.kind == "devfs" {
             return Err(Errno::EOPNOTSUPP.into());
         }
@@ -97,7 +108,9 @@ impl World {
             Description::Vnode { place, .. } => self.stat(*place),
             Description::Socket { .. } => Ok(plain_stat(FileKind::Socket)),
             Description::Pipe | Description::Kqueue { .. } => Ok(plain_stat(FileKind::Fifo)),
-            Description::Terminal => Ok(plain_stat(FileKind::CharacterDevice)),
+            Description::Terminal | Description::Pty { .. } => {
+                Ok(plain_stat(FileKind::CharacterDevice))
+            }
             Description::Jail { id, .. } => Ok(Stat {
                 inode: u64::try_from(*id).unwrap_or(0),
                 ..plain_stat(FileKind::Regular)

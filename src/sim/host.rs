@@ -2,7 +2,7 @@
 
 use super::world::Inode;
 use super::world::{Behaviour, ROOT, World};
-use crate::kernel::{Alias, DevfsAct, FileKind, User};
+use crate::kernel::{Alias, DevfsAct, FileKind, Lock, User};
 use std::net::IpAddr;
 
 const DIRECTORIES: &str = "/bin /sbin /lib /libexec /usr /usr/bin /usr/lib /usr/lib32 /usr/libexec /usr/sbin /usr/share \
@@ -96,6 +96,20 @@ impl World {
             && let Some(parent) = self.at(if above.is_empty() { "/" } else { above })
         {
             parent.children.remove(name);
+        }
+        self
+    }
+
+    /// A file's bytes.
+    pub fn content(&self, path: &str) -> Option<Vec<u8>> {
+        let place = self.place_at(path)?;
+        Some(self.inodes.get(&place.inode)?.data.clone())
+    }
+
+    /// Somebody who isn't simulated holds the file locked.
+    pub fn lock_elsewhere(&mut self, path: &str) -> &mut World {
+        if let Some(place) = self.place_at(path) {
+            self.locks.push((place.inode, u64::MAX, Lock::Exclusive));
         }
         self
     }

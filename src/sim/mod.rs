@@ -14,6 +14,7 @@ mod jails;
 mod lookup;
 mod mounts;
 mod process;
+mod terminals;
 mod world;
 
 pub use world::{
@@ -444,6 +445,7 @@ impl World {
             offset: 0,
             readable: true,
             writable: true,
+            appends: false,
         })
     }
 }

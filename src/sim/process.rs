@@ -4,7 +4,9 @@
 
 use super::lookup::Last;
 use super::world::{Behaviour, Description, Executed, Process, Res, State, Wait, World};
-use crate::kernel::{At, Ending, Errno, FileKind, Procctl, signal};
+use crate::kernel::{
+    At, Descendant, Ending, Errno, FileKind, JailId, Pid, Procctl, ProcessInfo, signal,
+};
 
 impl World {
     /// Hands the turn on. Leaves `current` 0 when nothing is left that could run.
@@ -193,6 +195,29 @@ impl World {
                 self.leave_jail(jail);
             }
         }
+    }
+
+    /// Everybody who has this process for a reaper, itself left out.
+    pub(super) fn reap_getpids(&self, pid: i32) -> Res<Vec<Descendant>> {
+        if !self.process(pid)?.is_reaper {
+            return Ok(Vec::new());
+        }
+        let mine = self.processes.values().filter(|p| p.reaper == pid);
+        Ok(mine
+            .map(|process| Descendant {
+                pid: Pid(process.pid),
+                is_child: process.parent == pid,
+                is_ending: process.ending().is_some(),
+            })
+            .collect())
+    }
+
+    pub(super) fn process_info(&self, pid: i32) -> Option<ProcessInfo> {
+        let process = self.processes.get(&pid)?;
+        Some(ProcessInfo {
+            jail: JailId(process.jail.unwrap_or(0)),
+            started_us: i64::from(process.pid),
+        })
     }
 
     pub(super) fn is_alive(&self, pid: i32) -> bool {
@@ -430,6 +455,7 @@ impl World {
             Some(Description::Jail { .. }) => "jail".into(),
             Some(Description::Pipe) => "pipe".into(),
             Some(Description::Terminal) => "terminal".into(),
+            Some(Description::Pty { .. }) => "pseudo-terminal".into(),
             None => "?".into(),
         }
     }

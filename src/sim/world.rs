@@ -3,7 +3,7 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Severity, User, Watch,
+    MountFlags, Procctl, Severity, Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -87,6 +87,7 @@ pub enum Description {
         offset: usize,
         readable: bool,
         writable: bool,
+        appends: bool,
     },
     /// `peer` is `None` once the other end is closed.
     Socket {
@@ -102,7 +103,24 @@ pub enum Description {
         owner: bool,
     },
     Pipe,
+    /// The terminal of whoever started the first process.
     Terminal,
+    /// One end of a pseudo-terminal.
+    Pty {
+        number: u64,
+        is_master: bool,
+    },
+}
+
+/// A pseudo-terminal, as far as a launch can see: its attributes, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Pty {
+    pub attributes: Termios,
+    pub size: WindowSize,
+    /// The session that it controls.
+    pub session: Option<i32>,
+    /// What was written to the slave, for the master to read.
+    pub written: VecDeque<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,6 +267,11 @@ pub struct World {
     pub stderr: Vec<String>,
     /// Bytes written to pipes and terminals that were there at the start.
     pub output: Vec<u8>,
+    /// The starter's terminal.
+    pub terminal: Termios,
+    pub ptys: BTreeMap<u64, Pty>,
+    /// The root file system has no room left: what would need some is refused with ENOSPC.
+    pub is_full: bool,
     pub clock_ms: u64,
     /// How long a program in a removed jail takes to be gone.
     pub death_delay_ms: u64,
@@ -263,6 +286,16 @@ pub struct World {
     pub(super) next_pid: i32,
     pub(super) next_jail: i32,
 }
+
+/// TTYDEF_* of sys/sys/ttydefaults.h, near enough.
+pub const COOKED: Termios = Termios {
+    input: 0x2b02,
+    output: 0x3,
+    control: 0x4b00,
+    local: 0x5cb,
+    characters: [0; 20],
+    speeds: (9600, 9600),
+};
 
 pub const ROOT: Place = Place { mount: 1, inode: 1 };
 
@@ -294,6 +327,9 @@ impl World {
             syslog: Vec::new(),
             stderr: Vec::new(),
             output: Vec::new(),
+            terminal: COOKED,
+            ptys: BTreeMap::new(),
+            is_full: false,
             clock_ms: 1_000,
             death_delay_ms: 1,
             devfs_root: 2,
@@ -366,6 +402,14 @@ impl World {
             .and_then(|id| self.jails.get(&id))
             .is_none_or(|jail| jail.allow.contains("suser"));
         process.credentials.uid.effective == 0 && suser
+    }
+
+    /// ENOSPC on a full root file system.
+    pub(super) fn need_room(&self, place: Place) -> Res<()> {
+        if self.is_full && place.mount == 1 {
+            return Err(Errno::ENOSPC.into());
+        }
+        Ok(())
     }
 
     /// For what no jail may do: mounts, jails, addresses, rules.

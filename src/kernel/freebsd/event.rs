@@ -9,6 +9,10 @@ use crate::kernel::{Errno, Event, Fd, Outcome, Watch};
 /// sys/sys/_sigset.h: _SIG_MAXSIG.
 const LAST_SIGNAL: c_int = 128;
 
+// sys/sys/event.h of 15.0; the libc crate has neither.
+const EVFILT_JAILDESC: i16 = -15;
+const NOTE_JAIL_REMOVE: u32 = 0x1000_0000;
+
 pub fn monotonic_ms() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
@@ -17,6 +21,11 @@ pub fn monotonic_ms() -> u64 {
     // SAFETY: `now` is a live timespec. The clock exists on every FreeBSD, so the call can't fail.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
+pub fn realtime_s() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 fn no_signals() -> libc::sigset_t {
@@ -108,14 +117,17 @@ pub fn kqueue() -> Outcome<Fd> {
 }
 
 fn change(queue: Fd, watch: Watch, action: u16) -> Outcome<()> {
-    let (ident, filter) = match watch {
-        Watch::Signal(signal) => (signal as usize, libc::EVFILT_SIGNAL),
-        Watch::Readable(fd) => (fd.0 as usize, libc::EVFILT_READ),
+    let (ident, filter, fflags) = match watch {
+        Watch::Signal(signal) => (signal as usize, libc::EVFILT_SIGNAL, 0),
+        Watch::Readable(fd) => (fd.0 as usize, libc::EVFILT_READ, 0),
+        Watch::Writable(fd) => (fd.0 as usize, libc::EVFILT_WRITE, 0),
+        Watch::Jail(fd) => (fd.0 as usize, EVFILT_JAILDESC, NOTE_JAIL_REMOVE),
     };
     let mut event = nothing();
     event.ident = ident;
     event.filter = filter;
     event.flags = action;
+    event.fflags = fflags;
     let (none, forever) = (std::ptr::null_mut(), std::ptr::null());
     // SAFETY: `event` is one live change; there is no room for events, so the kernel writes none.
     let result = unsafe { libc::kevent(queue.0, &raw const event, 1, none, 0, forever) };
@@ -155,6 +167,8 @@ pub fn wait(queue: Fd, timeout_ms: Option<u64>) -> Outcome<Option<Event>> {
             0 => return Ok(None),
             1 => match event.filter {
                 libc::EVFILT_SIGNAL => return Ok(Some(Event::Signal(event.ident as i32))),
+                libc::EVFILT_WRITE => return Ok(Some(Event::Writable(Fd(event.ident as i32)))),
+                EVFILT_JAILDESC => return Ok(Some(Event::JailGone(Fd(event.ident as i32)))),
                 _ => return Ok(Some(Event::Readable(Fd(event.ident as i32)))),
             },
             _ => {

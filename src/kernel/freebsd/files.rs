@@ -31,12 +31,20 @@ pub fn openat(at: At, path: &str, how: Open) -> Outcome<Fd> {
         Open::Directory => (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0),
         Open::Read => (libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0),
         Open::Path => (libc::O_PATH | libc::O_NOFOLLOW, 0),
-        Open::ReadWriteCreate(mode) => (libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW, mode),
+        Open::ReadWriteCreate(mode) => (
+            libc::O_RDWR | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW,
+            mode,
+        ),
         Open::CreateNew(mode) => (
             libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW,
             mode,
         ),
         Open::Device => (libc::O_RDWR, 0),
+        Open::Terminal => (libc::O_RDWR | libc::O_NOCTTY | libc::O_NOFOLLOW, 0),
+        Open::Append(mode) => (
+            libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NONBLOCK | libc::O_NOFOLLOW,
+            mode,
+        ),
     };
     let flags = flags | libc::O_CLOEXEC;
     // SAFETY: `path` is NUL-terminated and outlives the call; the mode is there for O_CREAT.
@@ -288,4 +296,35 @@ pub fn socketpair() -> Outcome<(Fd, Fd)> {
     let result = unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) };
     checked("socketpair", result)?;
     Ok((Fd(pair[0]), Fd(pair[1])))
+}
+
+pub fn pipe() -> Outcome<(Fd, Fd)> {
+    let mut pair = [-1; 2];
+    // SAFETY: `pair` is room for the two ints that the kernel writes.
+    checked("pipe2", unsafe {
+        libc::pipe2(pair.as_mut_ptr(), libc::O_CLOEXEC)
+    })?;
+    Ok((Fd(pair[0]), Fd(pair[1])))
+}
+
+pub fn set_nonblocking(fd: Fd) -> Outcome<()> {
+    // SAFETY: F_GETFL takes no argument.
+    let flags = checked("fcntl", unsafe { libc::fcntl(fd.0, libc::F_GETFL) })?;
+    // SAFETY: F_SETFL takes one int.
+    checked("fcntl", unsafe {
+        libc::fcntl(fd.0, libc::F_SETFL, flags | libc::O_NONBLOCK)
+    })
+    .map(drop)
+}
+
+/// Whether a short line can be written at once, within so many milliseconds.
+pub fn poll_writable(fd: Fd, timeout_ms: c_int) -> bool {
+    let mut asked = libc::pollfd {
+        fd: fd.0,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one live pollfd.
+    let count = unsafe { libc::poll(&raw mut asked, 1, timeout_ms) };
+    count == 1 && asked.revents & libc::POLLOUT != 0
 }

@@ -11,15 +11,16 @@ mod jail;
 mod mount;
 mod net;
 mod process;
+mod terminal;
 mod wire;
 
 use std::convert::Infallible;
 use std::os::unix::net::UnixDatagram;
 
 use super::{
-    Alias, At, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
-    JailParameters, Kernel, Limit, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl, Severity,
-    Stat, Statfs, Unlink, User, Watch,
+    Alias, At, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
+    JailParameters, Kernel, Limit, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
+    ProcessInfo, Severity, Stat, Statfs, Termios, Unlink, User, Waited, Watch, WindowSize,
 };
 
 /// The running kernel. No state: all of it is in the process and behind the calls.
@@ -53,8 +54,16 @@ impl Kernel for FreeBsd {
         process::sysctl_text(name)
     }
 
+    fn clear_environment(&mut self) {
+        process::clear_environment();
+    }
+
     fn monotonic_ms(&mut self) -> u64 {
         event::monotonic_ms()
+    }
+
+    fn realtime_s(&mut self) -> u64 {
+        event::realtime_s()
     }
 
     fn getpwnam(&mut self, name: &str) -> Outcome<Option<User>> {
@@ -159,6 +168,58 @@ impl Kernel for FreeBsd {
         files::socketpair()
     }
 
+    fn pipe(&mut self) -> Outcome<(Fd, Fd)> {
+        files::pipe()
+    }
+
+    fn poll_writable(&mut self, fd: Fd) -> bool {
+        files::poll_writable(fd, 0)
+    }
+
+    fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()> {
+        files::set_nonblocking(fd)
+    }
+
+    fn posix_openpt(&mut self) -> Outcome<Fd> {
+        terminal::posix_openpt()
+    }
+
+    fn ptsname(&mut self, master: Fd) -> Outcome<String> {
+        terminal::ptsname(master)
+    }
+
+    fn tcgetattr(&mut self, terminal: Fd) -> Outcome<Termios> {
+        terminal::tcgetattr(terminal)
+    }
+
+    fn tcsetattr(&mut self, terminal: Fd, attributes: &Termios) -> Outcome<()> {
+        terminal::tcsetattr(terminal, attributes)
+    }
+
+    fn cfmakeraw(&mut self, attributes: &Termios) -> Termios {
+        terminal::cfmakeraw(attributes)
+    }
+
+    fn tcgetwinsize(&mut self, terminal: Fd) -> Outcome<WindowSize> {
+        terminal::tcgetwinsize(terminal)
+    }
+
+    fn tcsetwinsize(&mut self, terminal: Fd, size: WindowSize) -> Outcome<()> {
+        terminal::tcsetwinsize(terminal, size)
+    }
+
+    fn tcgetpgrp(&mut self, terminal: Fd) -> Outcome<Pid> {
+        terminal::tcgetpgrp(terminal)
+    }
+
+    fn getpgrp(&mut self) -> Pid {
+        terminal::getpgrp()
+    }
+
+    fn tiocsctty(&mut self, terminal: Fd) -> Outcome<()> {
+        terminal::tiocsctty(terminal)
+    }
+
     fn nmount(&mut self, mount: &Nmount) -> Outcome<()> {
         mount::nmount(mount)
     }
@@ -248,6 +309,18 @@ impl Kernel for FreeBsd {
         process::waitpid(pid, block)
     }
 
+    fn waitpid_untraced(&mut self) -> Outcome<Option<(Pid, Waited)>> {
+        process::waitpid_untraced()
+    }
+
+    fn procctl_reap_getpids(&mut self) -> Outcome<Vec<Descendant>> {
+        process::procctl_reap_getpids()
+    }
+
+    fn process_info(&mut self, pid: Pid) -> Outcome<Option<ProcessInfo>> {
+        process::process_info(pid)
+    }
+
     fn kill(&mut self, pid: Pid, signal: i32) -> Outcome<()> {
         process::kill(pid, signal)
     }
@@ -296,6 +369,18 @@ impl Kernel for FreeBsd {
         process::procctl_status(control)
     }
 
+    fn procctl_default(&mut self, control: Procctl) -> Outcome<()> {
+        process::procctl_default(control)
+    }
+
+    fn rtprio_normal(&mut self) -> Outcome<()> {
+        process::rtprio_normal()
+    }
+
+    fn cpuset_root(&mut self) -> Outcome<()> {
+        process::cpuset_root()
+    }
+
     fn procctl_reap_acquire(&mut self) -> Outcome<()> {
         process::procctl_reap_acquire()
     }
@@ -341,19 +426,19 @@ impl Kernel for FreeBsd {
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
     }
 
-    /// Our own socket, not syslog(3)'s: that one keeps a descriptor open, tries again for as long as
-    /// syslogd's buffer is full, and reads no line that could be longer than its own.
     fn syslog(&mut self, severity: Severity, line: &str) -> Outcome<()> {
         const LOG_AUTHPRIV: u32 = 10 << 3;
         let level = match severity {
             Severity::Info => 6,
             Severity::Warning => 4,
         };
-        let message = format!(
-            "<{}>jailrun[{}]: {line}",
-            LOG_AUTHPRIV | level,
-            process::getpid().0
-        );
+        self.syslog_line(LOG_AUTHPRIV | level, "jailrun", process::getpid(), line)
+    }
+
+    /// Our own socket, not syslog(3)'s: that one keeps a descriptor open, tries again for as long as
+    /// syslogd's buffer is full, and reads no line that could be longer than its own.
+    fn syslog_line(&mut self, priority: u32, tag: &str, pid: Pid, line: &str) -> Outcome<()> {
+        let message = format!("<{priority}>{tag}[{}]: {line}", pid.0);
         let socket = UnixDatagram::unbound().map_err(|error| failed("socket", &error))?;
         socket
             .set_nonblocking(true)
@@ -365,7 +450,9 @@ impl Kernel for FreeBsd {
     }
 
     fn complain(&mut self, line: &str) {
-        let _ = files::write(Fd(2), format!("{line}\n").as_bytes());
+        if files::poll_writable(Fd(2), 1000) {
+            let _ = files::write(Fd(2), format!("{line}\n").as_bytes());
+        }
     }
 }
 

@@ -3,9 +3,15 @@
 use std::ffi::{CString, c_char, c_int};
 
 use super::wire::{c_string, checked, last};
-use crate::kernel::{Ending, Errno, Failure, Ids, Limit, Outcome, Pid, Procctl};
+use crate::kernel::{
+    Descendant, Ending, Errno, Failure, Ids, JailId, Limit, Outcome, Pid, Procctl, ProcessInfo,
+    Waited,
+};
 
 const SYS_SETFIB: c_int = 175;
+/// sys/sys/procctl.h.
+const PROC_LOGSIGEXIT_CTL: c_int = 23;
+const PROC_REAP_GETPIDS: c_int = 5;
 
 pub fn getresuid() -> Outcome<Ids> {
     let [mut real, mut effective, mut saved] = [0; 3];
@@ -41,6 +47,17 @@ pub fn getgroups() -> Outcome<Vec<u32>> {
     })?;
     groups.truncate(filled as usize);
     Ok(groups)
+}
+
+pub fn clear_environment() {
+    for (name, _) in std::env::vars_os() {
+        let Ok(name) = CString::new(name.into_encoded_bytes()) else {
+            continue;
+        };
+        // SAFETY: `name` is NUL-terminated; this program has one thread, and nothing of it holds a
+        // pointer into the environment.
+        unsafe { libc::unsetenv(name.as_ptr()) };
+    }
 }
 
 pub fn getpid() -> Pid {
@@ -105,6 +122,22 @@ pub fn waitpid(pid: Option<Pid>, block: bool) -> Outcome<Option<(Pid, Ending)>> 
             Ok(0) => return Ok(None),
             Ok(found) => return Ok(Some((Pid(found), ending_of(status)))),
         }
+    }
+}
+
+pub fn waitpid_untraced() -> Outcome<Option<(Pid, Waited)>> {
+    let flags = libc::WNOHANG | libc::WUNTRACED;
+    let mut status = 0;
+    // SAFETY: `status` is a live int; a null rusage is allowed. With WNOHANG it never waits, so EINTR
+    // doesn't come.
+    let found = unsafe { libc::wait4(-1, &raw mut status, flags, std::ptr::null_mut()) };
+    match checked("wait4", found)? {
+        0 => Ok(None),
+        found if libc::WIFSTOPPED(status) => {
+            let signal = libc::WSTOPSIG(status);
+            Ok(Some((Pid(found), Waited::Stopped(signal))))
+        }
+        found => Ok(Some((Pid(found), Waited::Ended(ending_of(status))))),
     }
 }
 
@@ -224,7 +257,48 @@ fn procctl_words(control: Procctl) -> (c_int, c_int) {
         Procctl::Aslr => (libc::PROC_ASLR_CTL, 1),
         Procctl::Protmax => (libc::PROC_PROTMAX_CTL, 1),
         Procctl::NoWxMap => (libc::PROC_WXMAP_CTL, WX_MAPPINGS_DISALLOW_EXEC),
+        Procctl::TrapCap => (libc::PROC_TRAPCAP_CTL, 1),
+        Procctl::LogSigExit => (PROC_LOGSIGEXIT_CTL, 2),
     }
+}
+
+/// What takes the control back: PROC_ASLR_NOFORCE and its kin, and for wxmap PROC_WX_MAPPINGS_PERMIT.
+/// No new privileges can't be taken back, but then a set-user-ID start isn't one either.
+fn procctl_defaults(control: Procctl) -> c_int {
+    match control {
+        Procctl::Aslr | Procctl::Protmax => 3,
+        Procctl::NoTrace | Procctl::NoWxMap | Procctl::LogSigExit => 1,
+        Procctl::TrapCap => 2,
+        Procctl::NoNewPrivs => 0,
+    }
+}
+
+pub fn procctl_default(control: Procctl) -> Outcome<()> {
+    let mut value = procctl_defaults(control);
+    procctl_self(procctl_words(control).0, &mut value)
+}
+
+pub fn rtprio_normal() -> Outcome<()> {
+    let mut normal = libc::rtprio {
+        type_: libc::RTP_PRIO_NORMAL,
+        prio: 0,
+    };
+    // SAFETY: `normal` is a live struct rtprio, which the kernel reads; 0 is us.
+    let result = unsafe { libc::rtprio(libc::RTP_SET, 0, &raw mut normal) };
+    checked("rtprio", result).map(drop)
+}
+
+pub fn cpuset_root() -> Outcome<()> {
+    let mut root = 0;
+    let (level, which) = (libc::CPU_LEVEL_ROOT, libc::CPU_WHICH_PID);
+    // SAFETY: `root` is a live id to write to; -1 is us.
+    let result = unsafe { libc::cpuset_getid(level, which, -1, &raw mut root) };
+    checked("cpuset_getid", result)?;
+    // SAFETY: integers only.
+    checked("cpuset_setid", unsafe {
+        libc::cpuset_setid(which, -1, root)
+    })
+    .map(drop)
 }
 
 pub fn procctl(control: Procctl) -> Outcome<()> {
@@ -243,6 +317,8 @@ pub fn procctl_status(control: Procctl) -> Outcome<bool> {
         Procctl::NoTrace => status == -1,
         Procctl::Aslr | Procctl::Protmax => status & !ACTIVE == 1,
         Procctl::NoWxMap => status & (WXORX_ENFORCE | 2) != 0,
+        Procctl::TrapCap => status == 1,
+        Procctl::LogSigExit => status == 2,
     })
 }
 
@@ -258,6 +334,81 @@ pub fn procctl_reap_acquire() -> Outcome<()> {
     // SAFETY: PROC_REAP_ACQUIRE takes no argument, and says so by null; 0 is us.
     let result = unsafe { libc::procctl(libc::P_PID, 0, libc::PROC_REAP_ACQUIRE, nothing) };
     checked("procctl", result).map(drop)
+}
+
+/// struct procctl_reaper_pidinfo and procctl_reaper_pids (sys/sys/procctl.h).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct PidInfo {
+    pid: libc::pid_t,
+    subtree: libc::pid_t,
+    flags: u32,
+    padding: [u32; 15],
+}
+
+#[repr(C)]
+struct Pids {
+    count: u32,
+    padding: [u32; 15],
+    pids: *mut PidInfo,
+}
+
+const _: () = assert!(std::mem::size_of::<PidInfo>() == 72 && std::mem::size_of::<Pids>() == 72);
+
+pub fn procctl_reap_getpids() -> Outcome<Vec<Descendant>> {
+    const VALID: u32 = 1;
+    const CHILD: u32 = 2;
+    const ENDING: u32 = 8 | 0x20;
+    const MOST: usize = 4096;
+    let empty = PidInfo {
+        pid: 0,
+        subtree: 0,
+        flags: 0,
+        padding: [0; 15],
+    };
+    let mut found = vec![empty; MOST];
+    let mut request = Pids {
+        count: MOST as u32,
+        padding: [0; 15],
+        pids: found.as_mut_ptr(),
+    };
+    let argument = (&raw mut request).cast();
+    // SAFETY: `request` points to room for `count` entries, which the kernel fills up to that many and
+    // marks as valid; 0 is us.
+    let result = unsafe { libc::procctl(libc::P_PID, 0, PROC_REAP_GETPIDS, argument) };
+    checked("procctl", result)?;
+    Ok(found
+        .iter()
+        .take_while(|entry| entry.flags & VALID != 0)
+        .map(|entry| Descendant {
+            pid: Pid(entry.pid),
+            is_child: entry.flags & CHILD != 0,
+            is_ending: entry.flags & ENDING != 0,
+        })
+        .collect())
+}
+
+pub fn process_info(pid: Pid) -> Outcome<Option<ProcessInfo>> {
+    let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid.0];
+    let mut found = std::mem::MaybeUninit::<libc::kinfo_proc>::zeroed();
+    let mut length = std::mem::size_of::<libc::kinfo_proc>();
+    let (room, nothing) = (found.as_mut_ptr().cast(), std::ptr::null());
+    // SAFETY: `name` holds four numbers, `room` is one struct kinfo_proc of `length` bytes, and no new
+    // value is given.
+    let result = unsafe { libc::sysctl(name.as_ptr(), 4, room, &raw mut length, nothing, 0) };
+    match checked("sysctl", result) {
+        Err(failure) if failure.errno == Errno::ESRCH => return Ok(None),
+        Err(failure) => return Err(failure),
+        Ok(_) if length == 0 => return Ok(None),
+        Ok(_) => {}
+    }
+    // SAFETY: struct kinfo_proc is integers, arrays and pointers, zeroed before the kernel filled it.
+    let found = unsafe { found.assume_init() };
+    let started = found.ki_start;
+    Ok(Some(ProcessInfo {
+        jail: JailId(found.ki_jid),
+        started_us: started.tv_sec * 1_000_000 + started.tv_usec,
+    }))
 }
 
 pub fn execve(

@@ -5,7 +5,7 @@
 use super::super::diagnostic::quoted;
 use super::super::schema::{self, Support};
 use super::super::values;
-use super::super::{Address, Network, Tmpfs, Writable};
+use super::super::{Address, Network, Restart, Tmpfs, Writable};
 use super::typed::{Percent, append, fill, replace};
 use super::{Closure, Reader, Standing, Value};
 use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW};
@@ -14,6 +14,11 @@ use toml::de::{DeTable, DeValue};
 
 const ENABLE_DISABLE: &[(&str, bool)] = &[("enable", true), ("disable", false)];
 const DISABLE_ENABLE: &[(&str, bool)] = &[("disable", true), ("enable", false)];
+const RESTART: &[(&str, Restart)] = &[
+    ("never", Restart::Never),
+    ("on-failure", Restart::OnFailure),
+    ("always", Restart::Always),
+];
 const SYSV: &[(&str, i32)] = &[
     ("disable", JAIL_SYS_DISABLE),
     ("new", JAIL_SYS_NEW),
@@ -134,6 +139,11 @@ impl Reader<'_> {
             "nice" => fill(self.integer(key, value, -20..=20), &mut self.profile.nice),
             "fib" => fill(self.integer(key, value, 0..=65535), &mut self.profile.fib),
             "env" => self.environment(key, value),
+            "pidfile" => fill(
+                self.one(key, value, Instance, values::path_below_root),
+                &mut self.profile.pidfile,
+            ),
+            "forking" => replace(self.boolean(key, value), &mut self.profile.forking),
             "env_keep" => append(
                 self.list(key, value, Refused, values::variable),
                 &mut self.profile.env_keep,
@@ -227,6 +237,7 @@ impl Reader<'_> {
             noexec: false,
             nosymfollow: false,
             untrusted: false,
+            shared: false,
         };
         let place = match item.get_ref() {
             DeValue::String(_) => {
@@ -248,6 +259,7 @@ impl Reader<'_> {
                         "noexec" => replace(self.boolean(key, value), &mut rw.noexec),
                         "nosymfollow" => replace(self.boolean(key, value), &mut rw.nosymfollow),
                         "untrusted" => replace(self.boolean(key, value), &mut rw.untrusted),
+                        "shared" => replace(self.boolean(key, value), &mut rw.shared),
                         _ => self.unhandled(key, value),
                     }
                 }
@@ -423,9 +435,31 @@ impl Reader<'_> {
                 self.mode_is_written = true;
                 self.only(key, value, "off", &["report", "enforce"]);
             }
-            ("supervise", "restart") => self.only(key, value, "never", &["on-failure", "always"]),
+            ("supervise", "restart") => replace(
+                self.word(key, value, RESTART),
+                &mut self.profile.supervise.restart,
+            ),
+            ("supervise", "restart_delay") => replace(
+                self.integer(key, value, 0..=86400),
+                &mut self.profile.supervise.restart_delay,
+            ),
+            ("supervise", "restart_count") => replace(
+                self.integer(key, value, 0..=1_000_000),
+                &mut self.profile.supervise.restart_count,
+            ),
+            ("supervise", "syslog_facility") => replace(
+                self.one(key, value, Percent::Refused, values::facility),
+                &mut self.profile.supervise.syslog_facility,
+            ),
+            ("supervise", "syslog_tag") => fill(
+                self.one(key, value, Percent::Instance, values::tag),
+                &mut self.profile.supervise.syslog_tag,
+            ),
             ("supervise", "ready") => self.only(key, value, "exec", &["ports"]),
-            ("supervise", "output") => self.only(key, value, "inherit", &["syslog"]),
+            ("supervise", "output") => replace(
+                self.one(key, value, Percent::Instance, values::output),
+                &mut self.profile.supervise.output,
+            ),
             ("supervise", "stop_signal") => {
                 let signal = self.one(key, value, Percent::Refused, values::signal);
                 replace(signal, &mut self.profile.supervise.stop_signal);

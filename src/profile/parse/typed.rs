@@ -205,8 +205,7 @@ impl<'a> Reader<'a> {
         let Some(text) = self.text(key.name, value, Percent::Refused) else {
             return;
         };
-        let is_later =
-            later.contains(&text.as_str()) || (key.name == "output" && text.starts_with('/'));
+        let is_later = later.contains(&text.as_str());
         if text == supported {
             return;
         }

@@ -1,0 +1,595 @@
+//! Watches a service from its launch to its end, launches it again where the profile says so, and
+//! takes everything back. One loop, one thread; whatever it waits for, an order to stop is heard.
+//!
+//! The service has ended when its jail is empty: a daemon that forks twice is followed, and so is what
+//! an administrator started in the jail. The kernel says when (EVFILT_JAILDESC), since the jail goes
+//! with its last process.
+
+pub mod held;
+pub mod output;
+pub mod watch;
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::host;
+use crate::kernel::{
+    At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
+};
+use crate::launch::child::Stdio;
+use crate::launch::journal::{self, Head, Journal, State};
+use crate::launch::{self, Running, cleanup, instance, writers};
+use crate::permit::Permit;
+use crate::plan::{self, Plan};
+use crate::profile::{Output, Restart, Supervise};
+use crate::record::{self, About};
+use held::{Held, Leave};
+use output::Drain;
+use std::collections::BTreeMap;
+use watch::{Ears, Heard};
+
+/// After this long a service counts as having run, and its restarts are counted anew.
+const SETTLED_MS: u64 = 60_000;
+
+/// What one supervisor has to do.
+pub struct Job {
+    pub permit: Permit,
+    pub about: About,
+    /// Variables that the profile keeps, with the caller's values.
+    pub kept: BTreeMap<String, String>,
+    /// The pipe to the front, where there is one.
+    pub front: Option<Fd>,
+    pub status: Option<Fd>,
+    /// A pseudo-terminal's slave, and which of 0 to 2 it is.
+    pub terminal: Option<(Fd, [bool; 3])>,
+}
+
+/// Runs the job to its end, and tells everybody who wants to know: syslog, standard error, the status
+/// descriptor, the front.
+pub fn supervise<K: Kernel>(kernel: &mut K, job: &Job) -> Exit {
+    let outcome = instance::prepare_state(kernel).and_then(|()| session(kernel, job));
+    let (exit, is_program) = match outcome {
+        Ok(ended) => {
+            for leftover in &ended.leftovers {
+                let words = format!("left behind: {leftover}");
+                job.about.complain(kernel, &words);
+                job.about.audit(kernel, Severity::Warning, &words);
+            }
+            match ended.leftovers.is_empty() {
+                true => (ended.ending.into(), true),
+                false => (Exit::Status(71), false),
+            }
+        }
+        Err(error) => {
+            let what = format!("outcome=failed reason={:?}", error.to_string());
+            job.about.audit(kernel, Severity::Warning, &what);
+            job.about.complain(kernel, &error.to_string());
+            (error.exit(), false)
+        }
+    };
+    record::status_end(kernel, job.status, exit, is_program);
+    if let Some(front) = job.front {
+        // A front that has gone needs no answer.
+        let _ = kernel.write(front, &exit.encode());
+    }
+    exit
+}
+
+/// How a whole session ended.
+struct Ended {
+    ending: Ending,
+    leftovers: Vec<String>,
+}
+
+fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
+    let one_off = match job.permit.is_one_off() {
+        true => Some(kernel.getpid()),
+        false => None,
+    };
+    let label = plan::label(&job.about.profile, job.permit.instance(), one_off);
+    if job.permit.caller().is_root() {
+        for left in cleanup::sweep(kernel, &label) {
+            let words = format!("{}: {}", left.step, left.failure);
+            job.about.complain(kernel, &words);
+        }
+    }
+    let held = Held::take(kernel, &job.permit, &job.about.profile, &label)?;
+    let mut session = Session {
+        job,
+        label,
+        pidfile: held.pidfile().map(str::to_string),
+        gave_up: false,
+        restarts: 0,
+        is_ready: false,
+    };
+    let outcome = session.run(kernel, held.instance.fd);
+    let leave = match session.gave_up {
+        true => Leave::Journal,
+        false => Leave::Nothing,
+    };
+    let released = held.release(kernel, leave);
+    match outcome {
+        Ok(mut ended) => {
+            ended.leftovers.extend(released);
+            Ok(ended)
+        }
+        Err((error, leftovers)) => {
+            for leftover in leftovers.iter().chain(&released) {
+                let words = format!("left behind: {leftover}");
+                job.about.complain(kernel, &words);
+            }
+            Err(error)
+        }
+    }
+}
+
+type Failed = (Error, Vec<String>);
+
+fn plainly(error: Error) -> Failed {
+    (error, Vec::new())
+}
+
+struct Session<'a> {
+    job: &'a Job,
+    label: String,
+    pidfile: Option<String>,
+    gave_up: bool,
+    restarts: u32,
+    is_ready: bool,
+}
+
+impl Session<'_> {
+    fn run<K: Kernel>(&mut self, kernel: &mut K, fd: Fd) -> Result<Ended, Failed> {
+        let step = |failure| plainly(Error::step("begin to supervise", failure));
+        kernel.procctl_reap_acquire().map_err(step)?;
+        let head = self.head(kernel).map_err(step)?;
+        let mut journal = Journal::new(fd, head);
+        let mut ears = Ears::open(kernel, self.job.front).map_err(step)?;
+        let outcome = self.launches(kernel, &mut journal, &mut ears);
+        ears.close(kernel);
+        outcome
+    }
+
+    fn head<K: Kernel>(&self, kernel: &mut K) -> Result<Head, Failure> {
+        Ok(Head {
+            boot: kernel.sysctl_text("kern.boot_id")?,
+            profile: self.job.about.profile.clone(),
+            label: self.label.clone(),
+            is_one_off: self.job.permit.is_one_off(),
+            caller: self.job.permit.caller().uid,
+            pid: kernel.getpid().0,
+            started: kernel.realtime_s(),
+        })
+    }
+
+    /// One launch after another, until one is the last.
+    fn launches<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        journal: &mut Journal,
+        ears: &mut Ears,
+    ) -> Result<Ended, Failed> {
+        let mut in_a_row = 0;
+        loop {
+            let began = kernel.monotonic_ms();
+            let once = self.launch_once(kernel, journal, ears)?;
+            let ran_ms = kernel.monotonic_ms().saturating_sub(began);
+            let supervise = once.supervise;
+            let ended = Ended {
+                ending: once.ending,
+                leftovers: once.leftovers,
+            };
+            // What couldn't be taken back must not pile up.
+            let is_last = once.was_stopped || !ended.leftovers.is_empty();
+            if is_last || !wants_restart(&supervise, self.job, ended.ending) {
+                return Ok(ended);
+            }
+            in_a_row = if ran_ms >= SETTLED_MS {
+                1
+            } else {
+                in_a_row + 1
+            };
+            if in_a_row > supervise.restart_count {
+                self.gave_up = true;
+                let words = format!("gave up after {} restarts", supervise.restart_count);
+                self.job.about.audit(kernel, Severity::Warning, &words);
+                self.job.about.complain(kernel, &words);
+                // The state is for `list`; without room for it there is only the log.
+                let _ = journal.state(kernel, &State::GaveUp);
+                return Ok(ended);
+            }
+            self.restarts = self.restarts.saturating_add(1);
+            let waiting = journal.state(kernel, &State::Waiting);
+            waiting.map_err(|failure| plainly(Error::step("write the journal", failure)))?;
+            if self.is_stopped_while_waiting(kernel, ears, supervise.restart_delay)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    fn is_stopped_while_waiting<K: Kernel>(
+        &self,
+        kernel: &mut K,
+        ears: &mut Ears,
+        seconds: u64,
+    ) -> Result<bool, Failed> {
+        let end = kernel
+            .monotonic_ms()
+            .saturating_add(seconds.saturating_mul(1000));
+        loop {
+            let left = end.saturating_sub(kernel.monotonic_ms());
+            let heard = ears.hear(kernel, Some(left));
+            match heard.map_err(|failure| plainly(Error::step("wait", failure)))? {
+                Heard::Time => return Ok(false),
+                Heard::Stop | Heard::Pass(signal::INT | signal::QUIT) => return Ok(true),
+                _ => {}
+            }
+        }
+    }
+
+    /// From survey to teardown.
+    fn launch_once<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        journal: &mut Journal,
+        ears: &mut Ears,
+    ) -> Result<Once, Failed> {
+        let job = self.job;
+        // Again at each start: sources may have been replaced meanwhile.
+        let host = host::survey(kernel, &job.permit, job.kept.clone()).map_err(plainly)?;
+        let plan = Plan::new(&job.permit, &self.label, &host).map_err(plainly)?;
+        let turn = writers::check(kernel, &plan).map_err(plainly)?;
+        let records = self.records(&plan);
+        let begun = journal.begin(kernel, self.restarts, plan.steps(), &records);
+        let released = turn.map_or(Ok(()), |turn| turn.release(kernel));
+        begun.map_err(|failure| plainly(Error::step("write the journal", failure)))?;
+        released.map_err(plainly)?;
+        let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
+        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
+        plumbing.hand_off(kernel);
+        let running = match launched {
+            Ok(running) => running,
+            Err((error, leftovers)) => {
+                plumbing.close(kernel);
+                return Err((error, leftovers));
+            }
+        };
+        let mut service = Service {
+            kernel,
+            plan: &plan,
+            running,
+            first: None,
+            deadline: None,
+            was_stopped: false,
+            plumbing,
+            front: job.front,
+            forking: job.permit.profile().forking,
+        };
+        let watched = service.watch(self, journal, ears);
+        let Service {
+            running,
+            first,
+            was_stopped,
+            plumbing,
+            ..
+        } = service;
+        ears.forget_output(kernel);
+        let mut leftovers = launch::unwind(kernel, &running.done);
+        plumbing.finish(kernel);
+        if let Err(failure) = watched {
+            leftovers.push(format!("watch the service: {failure}"));
+        }
+        // Its last word may have come with the jail's end.
+        let ending = first.unwrap_or(Ending::Signalled(signal::KILL));
+        let what = format!("outcome={ending:?} jid={}", running.jail.id.0);
+        job.about.audit(kernel, Severity::Info, &what);
+        Ok(Once {
+            ending,
+            was_stopped,
+            leftovers,
+            supervise: plan.supervise().clone(),
+        })
+    }
+
+    fn records(&self, plan: &Plan) -> Vec<String> {
+        let writes = plan.writes().iter();
+        let mut records: Vec<String> = writes
+            .map(|(path, is_shared)| journal::writes_record(path, *is_shared))
+            .collect();
+        records.extend(
+            plan.addresses()
+                .map(|address| journal::address_record(&address)),
+        );
+        records.extend(self.pidfile.as_deref().map(journal::pidfile_record));
+        records
+    }
+
+    /// Once, however often it is started: whoever waits for it goes on.
+    fn ready<K: Kernel>(&mut self, kernel: &mut K, ears: &mut Ears, jid: i32, pid: Pid) {
+        if std::mem::replace(&mut self.is_ready, true) {
+            return;
+        }
+        let line = format!("running jid={jid} pid={}", pid.0);
+        record::status(kernel, self.job.status, &line);
+        if let Some(front) = self.job.front {
+            // It may be gone by now, or go when it has heard this: that is no order to stop.
+            if self.job.permit.detaches() {
+                ears.forget_front(kernel);
+            }
+            let _ = kernel.write(front, b"r\0");
+        }
+        if self.job.permit.detaches() {
+            self.let_go(kernel);
+        }
+    }
+
+    /// Whoever waits for the ends of the caller's descriptors waits no longer.
+    fn let_go<K: Kernel>(&self, kernel: &mut K) {
+        if let Ok(null) = kernel.openat(At::Cwd, "/dev/null", Open::Device) {
+            for number in 0..3 {
+                let _ = kernel.dup2(null, Fd(number), true);
+            }
+            // Their numbers stay taken: what is still written to them must reach nobody else.
+            for fd in [self.job.status, self.job.front].into_iter().flatten() {
+                let _ = kernel.dup2(null, fd, false);
+            }
+            let _ = kernel.close(null);
+        }
+    }
+}
+
+/// How one launch ended.
+struct Once {
+    ending: Ending,
+    was_stopped: bool,
+    leftovers: Vec<String>,
+    supervise: Supervise,
+}
+
+fn wants_restart(supervise: &Supervise, job: &Job, ending: Ending) -> bool {
+    if job.permit.is_one_off() {
+        return false;
+    }
+    match supervise.restart {
+        Restart::Never => false,
+        Restart::OnFailure => ending != Ending::Exited(0),
+        Restart::Always => true,
+    }
+}
+
+/// What the service's standard descriptors are, and who reads the other ends.
+struct Plumbing {
+    stdio: Stdio,
+    /// Our copies of what the child gets.
+    given: Vec<Fd>,
+    drain: Option<(Drain, Fd)>,
+}
+
+impl Plumbing {
+    fn lay<K: Kernel>(kernel: &mut K, job: &Job, supervise: &Supervise) -> Result<Plumbing, Error> {
+        let step = |failure| Error::step("lay the service's descriptors", failure);
+        let mut plumbing = Plumbing {
+            stdio: Stdio::default(),
+            given: Vec::new(),
+            drain: None,
+        };
+        if let Some((slave, which)) = job.terminal {
+            for (number, is_terminal) in (0..).zip(which) {
+                if is_terminal && let Some(place) = plumbing.stdio.fds.get_mut(number) {
+                    *place = Some(slave);
+                    plumbing.stdio.terminal = Some(Fd(i32::try_from(number).unwrap_or(0)));
+                }
+            }
+        }
+        let captures = supervise.output != Output::Inherit && !job.permit.is_one_off();
+        if job.permit.detaches() {
+            let null = kernel
+                .openat(At::Cwd, "/dev/null", Open::Device)
+                .map_err(step)?;
+            plumbing.given.push(null);
+            plumbing.stdio.fds = [Some(null); 3];
+            plumbing.stdio.terminal = None;
+        }
+        if captures && let Some(drain) = Drain::open(kernel, supervise, &job.about.profile)? {
+            let (reader, writer) = kernel.pipe().map_err(step)?;
+            plumbing.given.push(writer);
+            plumbing.drain = Some((drain, reader));
+            kernel.set_nonblocking(reader).map_err(step)?;
+            let [_, output, error] = &mut plumbing.stdio.fds;
+            (*output, *error) = (Some(writer), Some(writer));
+            if plumbing.stdio.terminal != Some(Fd(0)) {
+                plumbing.stdio.terminal = None;
+            }
+        }
+        Ok(plumbing)
+    }
+
+    fn stdio(&self) -> Stdio {
+        self.stdio
+    }
+
+    /// The child has its copies: with ours open, no reader would ever see an end.
+    fn hand_off<K: Kernel>(&mut self, kernel: &mut K) {
+        for fd in std::mem::take(&mut self.given) {
+            let _ = kernel.close(fd);
+        }
+    }
+
+    fn close<K: Kernel>(self, kernel: &mut K) {
+        if let Some((drain, reader)) = self.drain {
+            let _ = kernel.close(reader);
+            let _ = drain.close(kernel);
+        }
+    }
+
+    fn finish<K: Kernel>(mut self, kernel: &mut K) {
+        if let Some((drain, reader)) = &mut self.drain {
+            drain.finish(kernel, *reader);
+        }
+        self.close(kernel);
+    }
+}
+
+/// A running service, until its jail is empty.
+struct Service<'a, K> {
+    kernel: &'a mut K,
+    plan: &'a Plan,
+    running: Running,
+    /// How the first process ended.
+    first: Option<Ending>,
+    /// When patience ends, after an order to stop.
+    deadline: Option<u64>,
+    was_stopped: bool,
+    plumbing: Plumbing,
+    front: Option<Fd>,
+    forking: bool,
+}
+
+impl<K: Kernel> Service<'_, K> {
+    fn watch(
+        &mut self,
+        session: &mut Session<'_>,
+        journal: &mut Journal,
+        ears: &mut Ears,
+    ) -> Result<(), Failure> {
+        let (jid, pid) = (self.running.jail.id.0, self.running.pid);
+        let state = State::Running {
+            pid: pid.0,
+            jid,
+            uid: self.plan.child().uid,
+            since: self.kernel.realtime_s(),
+        };
+        journal.state(self.kernel, &state)?;
+        if let Some((drain, reader)) = &mut self.plumbing.drain {
+            drain.set_pid(pid);
+            ears.output(self.kernel, *reader)?;
+        }
+        if !self.forking {
+            session.ready(self.kernel, ears, jid, pid);
+        }
+        loop {
+            self.reap()?;
+            if self.forking && self.first == Some(Ending::Exited(0)) {
+                session.ready(self.kernel, ears, jid, pid);
+            }
+            if ears.jail_is_gone() {
+                // Both may have come at once; the rest is reaped when the jail is taken back.
+                return self.reap();
+            }
+            let now = self.kernel.monotonic_ms();
+            let patience = self.deadline.map(|end| end.saturating_sub(now));
+            match ears.hear(self.kernel, patience)? {
+                Heard::Stop => {
+                    if !self.was_stopped {
+                        // The state is for `list`; a full disk must not keep a service alive.
+                        let _ = journal.state(self.kernel, &State::Stopping);
+                    }
+                    self.stop()?;
+                }
+                Heard::Pass(number) => self.pass(number, session)?,
+                Heard::Output => self.pump(ears),
+                Heard::Time => {
+                    self.deadline = None;
+                    self.remove()?;
+                }
+                Heard::Child | Heard::JailGone | Heard::ChildWord => {}
+            }
+        }
+    }
+
+    fn pump(&mut self, ears: &mut Ears) {
+        if let Some((drain, reader)) = &mut self.plumbing.drain
+            && !drain.pump(self.kernel, *reader)
+        {
+            ears.forget_output(self.kernel);
+        }
+    }
+
+    /// Sends SIGKILL to all that is left.
+    fn remove(&mut self) -> Result<(), Failure> {
+        match self.kernel.jail_remove(self.running.jail.descriptor) {
+            // It has gone by itself, or an administrator was faster.
+            Err(failure) if !matches!(failure.errno, Errno::ENOENT | Errno::EINVAL) => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Failure> {
+        self.was_stopped = true;
+        let supervise = self.plan.supervise();
+        if self.deadline.is_none() {
+            let now = self.kernel.monotonic_ms();
+            let patience = supervise.stop_timeout.saturating_mul(1000);
+            self.deadline = Some(now.saturating_add(patience));
+        }
+        let number = supervise.stop_signal;
+        self.send(number)?;
+        // A stopped process takes its signal when it goes on.
+        self.send(signal::CONT)
+    }
+
+    fn pass(&mut self, number: i32, session: &Session<'_>) -> Result<(), Failure> {
+        if number == signal::HUP
+            && let Some((drain, _)) = &mut self.plumbing.drain
+            && let Err(error) = drain.reopen(self.kernel)
+        {
+            session.job.about.complain(self.kernel, &error.to_string());
+        }
+        self.send(number)
+    }
+
+    /// To the first process, and when that has gone to our oldest child in the jail. No pid that comes
+    /// from inside is believed: the kernel names our own children, and says which jail each is in.
+    fn send(&mut self, number: i32) -> Result<(), Failure> {
+        let target = match self.first {
+            None => Some(self.running.pid),
+            Some(_) => self.oldest_child()?,
+        };
+        let Some(target) = target else {
+            return Ok(());
+        };
+        match self.kernel.kill(target, number) {
+            Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn oldest_child(&mut self) -> Result<Option<Pid>, Failure> {
+        let mut oldest: Option<(i64, Pid)> = None;
+        let children = self.kernel.procctl_reap_getpids()?;
+        for child in children.iter().filter(|d| d.is_child && !d.is_ending) {
+            let Some(ProcessInfo { jail, started_us }) = self.kernel.process_info(child.pid)?
+            else {
+                continue;
+            };
+            let is_older = oldest.is_none_or(|(start, _)| started_us < start);
+            if jail == self.running.jail.id && is_older {
+                oldest = Some((started_us, child.pid));
+            }
+        }
+        Ok(oldest.map(|(_, pid)| pid))
+    }
+
+    /// Takes in everybody who has ended. A first process that stopped takes the front with it: its
+    /// terminal is the shell's again.
+    fn reap(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.kernel.waitpid_untraced() {
+                Ok(Some((pid, waited))) if pid == self.running.pid => match waited {
+                    Waited::Ended(ending) => self.first = Some(ending),
+                    Waited::Stopped(number) => self.tell_stopped(number),
+                },
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(failure) if failure.errno == Errno::ECHILD => return Ok(()),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn tell_stopped(&mut self, number: i32) {
+        if let Some(front) = self.front {
+            // A front that has gone can't stop.
+            let _ = self.kernel.write(front, &[b'z', number as u8]);
+        }
+    }
+}
