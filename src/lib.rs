@@ -17,10 +17,12 @@
 //! speaks to the system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
 
 pub mod command;
+pub mod enter;
 pub mod error;
 pub mod exit;
 pub mod front;
 pub mod host;
+pub mod instances;
 pub mod kernel;
 pub mod launch;
 pub mod permit;

@@ -536,7 +536,12 @@ pub trait Kernel: Sized {
     fn jail_get_int(&mut self, jail: Fd, name: &str) -> Outcome<i32>;
     /// jail_get(2) by name: the id of a jail that isn't dying.
     fn jail_find(&mut self, name: &str) -> Outcome<Option<JailId>>;
+    /// jail_get(2) by name with JAIL_GET_DESC: a descriptor of a jail that somebody else owns.
+    fn jail_open(&mut self, name: &str) -> Outcome<Option<(JailId, Fd)>>;
     fn jail_attach(&mut self, id: JailId) -> Outcome<()>;
+    /// jail_attach_jd(2): the right to attach is that of whoever opened the descriptor, so that a
+    /// process can give up root first (sys/kern/kern_jaildesc.c).
+    fn jail_attach_jd(&mut self, jail: Fd) -> Outcome<()>;
     /// jail_remove_jd(2): every process in the jail is sent SIGKILL; returns before they are gone.
     fn jail_remove(&mut self, jail: Fd) -> Outcome<()>;
 
@@ -552,6 +557,9 @@ pub trait Kernel: Sized {
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()>;
     /// Removes all rules that match a filter; ESRCH when none does.
     fn rctl_remove_rule(&mut self, filter: &str) -> Outcome<()>;
+    /// rctl_get_racct(2): what a subject ("jail:NAME") uses, as "resource=amount,...". ENOSYS where
+    /// racct is off.
+    fn rctl_get_racct(&mut self, subject: &str) -> Outcome<String>;
 
     // Processes.
     /// fork(2). The child runs `child` and nothing else: it ends with the exit status that `child`

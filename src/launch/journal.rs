@@ -44,7 +44,6 @@ pub enum State {
     Running {
         pid: i32,
         jid: i32,
-        uid: u32,
         since: u64,
     },
     /// Waits for its next start.
@@ -63,6 +62,8 @@ pub struct Story {
     pub writes: Vec<(String, bool)>,
     pub addresses: Vec<String>,
     pub pidfile: Option<String>,
+    /// The service's uid, and its gids, its own first.
+    pub user: Option<(u32, Vec<u32>)>,
     pub state: State,
     pub restarts: u32,
     /// Every intent is there: a journal that was cut before says nothing of what is missing.
@@ -148,12 +149,7 @@ impl Journal {
     pub fn state<K: Kernel>(&mut self, kernel: &mut K, state: &State) -> Result<(), Failure> {
         let line = match state {
             State::Starting => "state starting\n".to_string(),
-            State::Running {
-                pid,
-                jid,
-                uid,
-                since,
-            } => format!("state running {pid} {jid} {uid} {since}\n"),
+            State::Running { pid, jid, since } => format!("state running {pid} {jid} {since}\n"),
             State::Waiting => "state waiting\n".to_string(),
             State::Stopping => "state stopping\n".to_string(),
             State::GaveUp => "state gave-up\n".to_string(),
@@ -191,6 +187,14 @@ pub fn address_record(address: &str) -> String {
 
 pub fn pidfile_record(path: &str) -> String {
     format!("pidfile {}", escape(path))
+}
+
+pub fn user_record(uid: u32, gid: u32, groups: &[u32]) -> String {
+    let mut record = format!("user {uid} {gid}");
+    for group in groups.iter().filter(|group| **group != gid) {
+        record.push_str(&format!(" {group}"));
+    }
+    record
 }
 
 /// Why a journal can't be followed.
@@ -270,14 +274,17 @@ fn record(story: &mut Story, words: &[&str]) -> Option<()> {
             story.writes.push(((*path).to_string(), *word == "shared"));
         }
         ["address", address] => story.addresses.push((*address).to_string()),
+        ["user", uid, gids @ ..] if !gids.is_empty() => {
+            let gids: Option<Vec<u32>> = gids.iter().map(|gid| gid.parse().ok()).collect();
+            story.user = Some((uid.parse().ok()?, gids?));
+        }
         ["pidfile", path] => story.pidfile = Some((*path).to_string()),
         ["state", state @ ..] => {
             story.state = match state {
                 ["starting"] => State::Starting,
-                ["running", pid, jid, uid, since] => State::Running {
+                ["running", pid, jid, since] => State::Running {
                     pid: pid.parse().ok()?,
                     jid: jid.parse().ok()?,
-                    uid: uid.parse().ok()?,
                     since: since.parse().ok()?,
                 },
                 ["waiting"] => State::Waiting,
@@ -328,8 +335,8 @@ mod tests {
 
     const WHOLE: &str = "jailrun journal 1\nboot abc\ninstance www-x www service 0 123 1800000000 2\n\
         intend mount tmpfs /var/run/jailrun/www-x/root\nintend mount nullfs /var/run/jailrun/www-x/root/a%20b\n\
-        writes alone /var/db/x\naddress lo0-127.0.0.80\npidfile /var/run/www.pid\nbegun\n\
-        done mount -5 77 /var/run/jailrun/www-x/root\nstate running 124 9 80 1800000001\n";
+        user 80 80 5\nwrites alone /var/db/x\naddress lo0-127.0.0.80\npidfile /var/run/www.pid\nbegun\n\
+        done mount -5 77 /var/run/jailrun/www-x/root\nstate running 124 9 1800000001\n";
 
     #[test]
     fn what_was_written_is_what_is_read() {
@@ -339,6 +346,7 @@ mod tests {
         assert_eq!(story.mounts[0].fsid, Some(Fsid(-5, 77)));
         assert_eq!(story.mounts[1].target, "/var/run/jailrun/www-x/root/a b");
         assert_eq!(story.mounts[1].fsid, None);
+        assert_eq!(story.user, Some((80, vec![80, 5])));
         assert_eq!(story.writes, [("/var/db/x".to_string(), false)]);
         assert_eq!(story.pidfile.as_deref(), Some("/var/run/www.pid"));
         assert!(matches!(
@@ -346,7 +354,6 @@ mod tests {
             State::Running {
                 pid: 124,
                 jid: 9,
-                uid: 80,
                 ..
             }
         ));

@@ -95,6 +95,8 @@ impl Kernel for Sim {
             |world, pid| world.jail_update(pid, jail, parameters);
         jail_get_int(jail: Fd, name: &str) -> i32 = |world, pid| world.jail_get_int(pid, jail, name);
         jail_find(name: &str) -> Option<JailId> = |world, _pid| Ok(world.jail_find(name));
+        jail_open(name: &str) -> Option<(JailId, Fd)> = |world, pid| world.jail_open(pid, name);
+        jail_attach_jd(jail: Fd) -> () = |world, pid| world.jail_attach_jd(pid, jail);
         jail_attach(id: JailId) -> () = |world, pid| world.jail_attach(pid, id);
         jail_remove(jail: Fd) -> () = |world, pid| world.jail_remove(pid, jail);
         getifaddrs() -> Vec<Alias> = |world, _pid| Ok(world.addresses.clone());
@@ -102,6 +104,7 @@ impl Kernel for Sim {
         delete_address(alias: &Alias) -> () = |world, pid| world.delete_address(pid, alias);
         rctl_add_rule(rule: &str) -> () = |world, pid| world.rctl_add_rule(pid, rule);
         rctl_remove_rule(filter: &str) -> () = |world, pid| world.rctl_remove_rule(pid, filter);
+        rctl_get_racct(subject: &str) -> String = |world, pid| world.rctl_get_racct(pid, subject);
         kill(target: Pid, signal: i32) -> () = |world, pid| world.kill(pid, target.0, signal);
         setsid() -> () = |world, pid| world.setsid(pid);
         setgroups(groups: &[u32]) -> () = |world, pid| world.setgroups(pid, groups);

@@ -177,6 +177,16 @@ impl World {
         Ok(())
     }
 
+    /// One number for each: what is used isn't simulated.
+    pub(super) fn rctl_get_racct(&self, pid: i32, subject: &str) -> Res<String> {
+        self.need_racct(pid)?;
+        let name = subject.strip_prefix("jail:").ok_or(Errno::EINVAL)?;
+        let jail = self.jails.values().find(|jail| jail.name == name);
+        let id = jail.ok_or(Errno::ESRCH)?.id;
+        let members = self.processes.values().filter(|p| p.jail == Some(id));
+        Ok(format!("cputime=0,memoryuse=0,maxproc={}", members.count()))
+    }
+
     pub(super) fn rctl_remove_rule(&mut self, pid: i32, filter: &str) -> Res<()> {
         self.need_racct(pid)?;
         let before = self.rctl_rules.len();

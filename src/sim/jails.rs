@@ -1,7 +1,7 @@
 //! Jails: jail_set(2) with descriptors, attach, and how a jail dies with its owner's descriptor.
 
 use super::lookup::Last;
-use super::world::{Description, Jail, Refusal, Res, State, World};
+use super::world::{Description, Jail, Place, Refusal, Res, State, World};
 use crate::kernel::{
     At, Ending, Errno, Fd, FileKind, JailId, JailParameters, JailValue, OwnedJail, signal,
 };
@@ -251,6 +251,10 @@ impl World {
             .filter(|jail| !jail.dying)
             .ok_or(Errno::EINVAL)?;
         let root = jail.root;
+        self.enter_jail(pid, id.0, root)
+    }
+
+    fn enter_jail(&mut self, pid: i32, id: i32, root: Place) -> Res<()> {
         let holds_directory = self
             .process(pid)?
             .fds
@@ -260,10 +264,26 @@ impl World {
             return Err(Errno::EPERM.into());
         }
         let process = self.process_mut(pid)?;
-        process.jail = Some(id.0);
+        process.jail = Some(id);
         process.root = root;
         process.cwd = root;
         Ok(())
+    }
+
+    pub(super) fn jail_open(&mut self, pid: i32, name: &str) -> Res<Option<(JailId, Fd)>> {
+        let Some(id) = self.jail_find(name) else {
+            return Ok(None);
+        };
+        let owner = false;
+        let descriptor = self.install(pid, Description::Jail { id: id.0, owner }, 0)?;
+        Ok(Some((id, descriptor)))
+    }
+
+    /// The descriptor's opener was root here: nobody else gets one that may attach.
+    pub(super) fn jail_attach_jd(&mut self, pid: i32, jail: Fd) -> Res<()> {
+        let jail = self.jail_of(pid, jail)?;
+        let (id, root) = (jail.id, jail.root);
+        self.enter_jail(pid, id, root)
     }
 
     pub(super) fn jail_remove(&mut self, pid: i32, fd: Fd) -> Res<()> {

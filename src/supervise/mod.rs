@@ -295,6 +295,8 @@ impl Session<'_> {
         let mut records: Vec<String> = writes
             .map(|(path, is_shared)| journal::writes_record(path, *is_shared))
             .collect();
+        let child = plan.child();
+        records.push(journal::user_record(child.uid, child.gid, &child.groups));
         records.extend(
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
@@ -455,7 +457,6 @@ impl<K: Kernel> Service<'_, K> {
         let state = State::Running {
             pid: pid.0,
             jid,
-            uid: self.plan.child().uid,
             since: self.kernel.realtime_s(),
         };
         journal.state(self.kernel, &state)?;

@@ -9,11 +9,14 @@ use crate::kernel::{Errno, Fd, JailId, JailParameters, JailValue, Outcome, Owned
 
 // sys/sys/jail.h of 15.0; the libc crate knows no later flag than JAIL_DYING.
 const JAIL_USE_DESC: c_int = 0x10;
+const JAIL_GET_DESC: c_int = 0x40;
 const JAIL_OWN_DESC: c_int = 0x80;
 
 // sys/sys/syscall.h. By number: a binary linked to the symbols of 15.0 wouldn't start on 14 to say why.
 const SYS_RCTL_ADD_RULE: c_int = 528;
 const SYS_RCTL_REMOVE_RULE: c_int = 529;
+const SYS_RCTL_GET_RACCT: c_int = 525;
+const SYS_JAIL_ATTACH_JD: c_int = 597;
 const SYS_JAIL_REMOVE_JD: c_int = 598;
 
 pub fn create(parameters: &JailParameters) -> Outcome<OwnedJail> {
@@ -53,6 +56,29 @@ pub fn find(name: &str) -> Outcome<Option<JailId>> {
     }
 }
 
+pub fn open(name: &str) -> Outcome<Option<(JailId, Fd)>> {
+    let mut options = Options::new("jail_get");
+    options.text("name", name)?;
+    options.int("desc", -1)?;
+    let id = match get(&mut options, JAIL_GET_DESC) {
+        Ok(id) => JailId(id),
+        Err(failure) if failure.errno == Errno::ENOENT => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let descriptor = Fd(options.int_value("desc")?);
+    super::files::set_close_on_exec(descriptor, true)?;
+    Ok(Some((id, descriptor)))
+}
+
+pub fn attach_jd(descriptor: Fd) -> Outcome<()> {
+    // SAFETY: jail_attach_jd(2) takes one int, the descriptor, and touches no memory of ours.
+    checked(
+        "jail_attach_jd",
+        unsafe { libc::syscall(SYS_JAIL_ATTACH_JD, descriptor.0) } as c_int,
+    )
+    .map(drop)
+}
+
 pub fn attach(id: JailId) -> Outcome<()> {
     // SAFETY: jail_attach(2) takes an integer and touches no memory of ours.
     checked("jail_attach", unsafe { libc::jail_attach(id.0) }).map(drop)
@@ -83,6 +109,19 @@ fn rctl(call: &'static str, number: c_int, rule: &str) -> Outcome<()> {
     // the call and holds `length` bytes, and an `outlen` of 0 lets the kernel write nothing.
     let result = unsafe { libc::syscall(number, rule.as_ptr(), length, nothing, 0_usize) };
     checked(call, result as c_int).map(drop)
+}
+
+pub fn rctl_get_racct(subject: &str) -> Outcome<String> {
+    const CALL: &str = "rctl_get_racct";
+    let subject = c_string(CALL, subject)?;
+    let length = subject.as_bytes_with_nul().len();
+    let mut found = vec![0_u8; 4096];
+    let (room, size) = (found.as_mut_ptr(), found.len());
+    // SAFETY: (const void *in, size_t inlen, void *out, size_t outlen): `subject` holds `length` bytes
+    // and `room` is writable for `size` bytes; both outlive the call.
+    let result = unsafe { libc::syscall(SYS_RCTL_GET_RACCT, subject.as_ptr(), length, room, size) };
+    checked(CALL, result as c_int)?;
+    Ok(super::wire::text_of(&found))
 }
 
 fn options(parameters: &JailParameters) -> Outcome<Options> {

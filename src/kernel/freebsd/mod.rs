@@ -264,6 +264,14 @@ impl Kernel for FreeBsd {
         jail::find(name)
     }
 
+    fn jail_open(&mut self, name: &str) -> Outcome<Option<(JailId, Fd)>> {
+        jail::open(name)
+    }
+
+    fn jail_attach_jd(&mut self, descriptor: Fd) -> Outcome<()> {
+        jail::attach_jd(descriptor)
+    }
+
     fn jail_attach(&mut self, id: JailId) -> Outcome<()> {
         jail::attach(id)
     }
@@ -290,6 +298,10 @@ impl Kernel for FreeBsd {
 
     fn rctl_remove_rule(&mut self, filter: &str) -> Outcome<()> {
         jail::rctl_remove_rule(filter)
+    }
+
+    fn rctl_get_racct(&mut self, subject: &str) -> Outcome<String> {
+        jail::rctl_get_racct(subject)
     }
 
     fn fork<F>(&mut self, child: F) -> Outcome<Pid>

@@ -1,0 +1,195 @@
+//! A command in the jail of a running instance, for root: `jailrunctl enter`. It runs as the service's
+//! user, on a pseudo-terminal, and ends with the instance: the jail lives until it is empty, and takes
+//! everybody with it.
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::front::{self, Pty, Stay};
+use crate::instances::{self, Status};
+use crate::kernel::{Errno, Failure, Fd, Ids, Kernel, Pid, Procctl, Waited, signal};
+use crate::permit::Caller;
+use crate::plan::jail_name;
+use crate::start::Started;
+use crate::supervise::watch::{Ears, Heard};
+
+/// What is executed, and as whom.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub label: String,
+    /// The first is an absolute path inside.
+    pub command: Vec<String>,
+    uid: u32,
+    gids: Vec<u32>,
+}
+
+impl Entry {
+    /// The service's user comes from the journal of a running instance.
+    pub fn new<K: Kernel>(
+        kernel: &mut K,
+        label: &str,
+        command: Vec<String>,
+    ) -> Result<Entry, Error> {
+        let step = |failure| Error::step(format!("look at the instance {label}"), failure);
+        let listed = instances::one(kernel, label).map_err(step)?;
+        let running = listed.filter(|listed| listed.status == Status::Running);
+        let user = running.and_then(|listed| listed.story?.user);
+        let Some((uid, gids)) = user else {
+            return Err(Error::Usage(format!("the instance {label} isn't running")));
+        };
+        if !command
+            .first()
+            .is_some_and(|program| program.starts_with('/'))
+        {
+            return Err(Error::Usage("a command is an absolute path".to_string()));
+        }
+        Ok(Entry {
+            label: label.to_string(),
+            command,
+            uid,
+            gids,
+        })
+    }
+}
+
+/// Runs the command to its end.
+pub fn enter<K: Kernel>(kernel: &mut K, started: &Started, entry: Entry) -> Result<Exit, Error> {
+    let step = |failure| Error::step(format!("enter the instance {}", entry.label), failure);
+    let pty = front::open_pty(kernel, started.terminals)?;
+    let (ours, theirs) = kernel.socketpair().map_err(step)?;
+    let inner = entry.clone();
+    kernel
+        .fork(move |kernel| Err(guard(kernel, &inner, ours, theirs, pty)))
+        .map_err(step)?;
+    for fd in [Some(theirs), pty.map(|pty| pty.slave)]
+        .into_iter()
+        .flatten()
+    {
+        kernel.close(fd).map_err(step)?;
+    }
+    let root = Caller {
+        uid: 0,
+        ..started.caller.clone()
+    };
+    Ok(front::front(kernel, &root, ours, pty, Stay::ToTheEnd))
+}
+
+/// Between front and command: in a session of its own, passing signals on.
+fn guard<K: Kernel>(
+    kernel: &mut K,
+    entry: &Entry,
+    fronts: Fd,
+    channel: Fd,
+    pty: Option<Pty>,
+) -> i32 {
+    for fd in [Some(fronts), pty.map(|pty| pty.master)]
+        .into_iter()
+        .flatten()
+    {
+        let _ = kernel.close(fd);
+    }
+    let exit = match watch(kernel, entry, channel, pty) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let words = format!("jailrunctl: enter the instance {}: {failure}", entry.label);
+            kernel.complain(&words);
+            Exit::Status(71)
+        }
+    };
+    // A front that has gone needs no answer.
+    let _ = kernel.write(channel, &exit.encode());
+    exit.code()
+}
+
+fn watch<K: Kernel>(
+    kernel: &mut K,
+    entry: &Entry,
+    channel: Fd,
+    pty: Option<Pty>,
+) -> Result<Exit, Failure> {
+    kernel.setsid()?;
+    let mut ears = Ears::open(kernel, Some(channel))?;
+    let inner = entry.clone();
+    let child = kernel.fork(move |kernel| inside(kernel, &inner, pty))?;
+    if let Some(pty) = pty {
+        kernel.close(pty.slave)?;
+    }
+    loop {
+        match kernel.waitpid_untraced() {
+            Ok(Some((pid, Waited::Ended(ending)))) if pid == child => return Ok(ending.into()),
+            Ok(Some((pid, Waited::Stopped(number)))) if pid == child => {
+                kernel.write(channel, &[b'z', number as u8])?;
+            }
+            Ok(Some(_)) => continue,
+            Ok(None) => {}
+            Err(failure) => return Err(failure),
+        }
+        let number = match ears.hear(kernel, None)? {
+            Heard::Stop => signal::TERM,
+            Heard::Pass(number) => number,
+            _ => continue,
+        };
+        pass(kernel, child, number)?;
+    }
+}
+
+fn pass<K: Kernel>(kernel: &mut K, child: Pid, number: i32) -> Result<(), Failure> {
+    match kernel.kill(child, number) {
+        Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
+        _ => Ok(()),
+    }
+}
+
+/// Gives up root outside, then goes in: inside, the jail's allow.nosuser would keep root what it is.
+fn inside<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<K::Executed, i32> {
+    let program = entry.command.first().cloned().unwrap_or_default();
+    let gone = dropped(kernel, entry, pty);
+    let executed = gone.and_then(|()| {
+        let environment = [
+            "TERM=vt100".to_string(),
+            "PATH=/sbin:/bin:/usr/sbin:/usr/bin".into(),
+        ];
+        kernel.execve(&program, &entry.command, &environment)
+    });
+    executed.map_err(|failure| {
+        kernel.complain(&format!(
+            "jailrunctl: {}: {program}: {failure}",
+            entry.label
+        ));
+        match (failure.call, failure.errno) {
+            ("execve", Errno::ENOENT) => 127,
+            ("execve", _) => 126,
+            _ => 71,
+        }
+    })
+}
+
+fn dropped<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<(), Failure> {
+    kernel.setsid()?;
+    if let Some(pty) = pty {
+        kernel.tiocsctty(pty.slave)?;
+        for (number, is_terminal) in (0..).zip(pty.which) {
+            if is_terminal {
+                kernel.dup2(pty.slave, Fd(number), true)?;
+            }
+        }
+    }
+    kernel.closefrom(3);
+    let (_, jail) = kernel
+        .jail_open(&jail_name(&entry.label))?
+        .ok_or(Failure::new("jail_get", Errno::ENOENT))?;
+    let gid = entry.gids.first().copied().unwrap_or(entry.uid);
+    kernel.setgroups(&entry.gids)?;
+    kernel.setresgid(Ids::all(gid))?;
+    kernel.setresuid(Ids::all(entry.uid))?;
+    if kernel.setresuid(Ids::all(0)).is_ok() {
+        return Err(Failure::new("setresuid", Errno::EPERM));
+    }
+    kernel.jail_attach_jd(jail)?;
+    kernel.close(jail)?;
+    kernel.chdir("/")?;
+    for control in [Procctl::NoNewPrivs, Procctl::NoTrace] {
+        kernel.procctl(control)?;
+    }
+    kernel.umask(0o022);
+    kernel.reset_signals()
+}
