@@ -2,8 +2,8 @@
 //! for the devfs ruleset, which is inert until a mount names it.
 
 use crate::error::Error;
-use crate::kernel::{DevfsAct, DevfsRule, Errno, Failure, FileKind, Kernel, Lock, Open};
-use crate::launch::lock;
+use crate::kernel::{DevfsAct, DevfsRule, Errno, Failure, FileKind, Kernel, Open};
+use crate::launch::{instance, lock};
 use crate::permit::Permit;
 use crate::plan::{Host, STATE};
 use crate::profile::{Profile, Writable};
@@ -37,10 +37,19 @@ const ALLOW: [&str; 19] = [
 /// another name turns on: `sysvipc` is an alias, and its "no" would undo sysvmsg and its kin.
 const NEVER_SENT: &str = "sysvipc";
 
+/// What becomes of a devfs ruleset that isn't there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rulesets {
+    Make,
+    /// Only looked for: its number would be the one that is given back.
+    Look,
+}
+
 pub fn survey<K: Kernel>(
     kernel: &mut K,
     permit: &Permit,
     kept: BTreeMap<String, String>,
+    rulesets: Rulesets,
 ) -> Result<Host, Error> {
     let profile = permit.profile();
     let (user, uid, gid) = service_user(kernel, profile)?;
@@ -71,7 +80,7 @@ pub fn survey<K: Kernel>(
         ruleset: if profile.root.devices.is_empty() {
             0
         } else {
-            ruleset(kernel, &profile.root.devices)?
+            ruleset(kernel, &profile.root.devices, rulesets)?
         },
         environment,
     })
@@ -178,25 +187,59 @@ const RULESETS: std::ops::Range<u16> = 0x4a00..0x4b00;
 
 /// Finds or makes the ruleset that hides everything and shows these nodes. It is read back: a ruleset
 /// without rules shows every device of the host.
-fn ruleset<K: Kernel>(kernel: &mut K, devices: &[String]) -> Result<u16, Error> {
+fn ruleset<K: Kernel>(
+    kernel: &mut K,
+    devices: &[String],
+    rulesets: Rulesets,
+) -> Result<u16, Error> {
     let step = |failure| Error::step("make a devfs ruleset", failure);
-    let held = wait_for(kernel, &format!("{STATE}/.devfs")).map_err(step)?;
-    let outcome = ruleset_locked(kernel, devices);
+    if rulesets == Rulesets::Look {
+        return ruleset_locked(kernel, devices, rulesets).map_err(step);
+    }
+    let held = lock::wait(kernel, &devfs_lock()).map_err(step)?;
+    let outcome = ruleset_locked(kernel, devices, rulesets);
     kernel.close(held).map_err(step)?;
     outcome.map_err(step)
 }
 
-fn wait_for<K: Kernel>(kernel: &mut K, path: &str) -> Result<crate::kernel::Fd, Failure> {
-    for _ in 0..500 {
-        match lock::take(kernel, path, Lock::Exclusive) {
-            Err(failure) if failure.errno == Errno::EAGAIN => kernel.sleep_ms(10),
-            other => return other,
-        }
-    }
-    Err(Failure::new("flock", Errno::EAGAIN))
+fn devfs_lock() -> String {
+    format!("{STATE}/.devfs")
 }
 
-fn ruleset_locked<K: Kernel>(kernel: &mut K, devices: &[String]) -> Result<u16, Failure> {
+/// Removes our rulesets that no mount uses. A launch that has just chosen one holds no mount yet, but
+/// it reads its ruleset back under the same lock only once: so nothing is removed while anybody runs.
+pub fn forget_rulesets<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
+    let labels = match instance::labels(kernel) {
+        Err(failure) if failure.errno == Errno::ENOENT => return Ok(()),
+        other => other?,
+    };
+    if !labels.is_empty() {
+        return Ok(());
+    }
+    let held = lock::wait(kernel, &devfs_lock())?;
+    let outcome = forget_locked(kernel);
+    outcome.and(kernel.close(held))
+}
+
+fn forget_locked<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
+    for number in RULESETS {
+        let found = rules(kernel, number)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        // Last first: without its first rule, which hides everything, a ruleset would show it.
+        for rule in found.iter().rev() {
+            kernel.devfs_rdel(number, rule.number)?;
+        }
+    }
+    Ok(())
+}
+
+fn ruleset_locked<K: Kernel>(
+    kernel: &mut K,
+    devices: &[String],
+    rulesets: Rulesets,
+) -> Result<u16, Failure> {
     let mut names: Vec<&String> = devices.iter().collect();
     names.sort();
     names.dedup();
@@ -207,6 +250,9 @@ fn ruleset_locked<K: Kernel>(kernel: &mut K, devices: &[String]) -> Result<u16, 
             wanted.push(rule(number, index, Some((*name).clone()), DevfsAct::Unhide));
         }
         let found = rules(kernel, number)?;
+        if found.is_empty() && rulesets == Rulesets::Look {
+            return Ok(number);
+        }
         if found.is_empty() {
             for rule in &wanted {
                 kernel.devfs_radd(rule)?;

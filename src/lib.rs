@@ -17,6 +17,7 @@
 //! speaks to the system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
 
 pub mod command;
+pub mod ctl;
 pub mod enter;
 pub mod error;
 pub mod exit;

@@ -68,7 +68,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     let mut found = match grammar().try_get_matches_from(words) {
         Ok(found) => found,
         Err(error) if error.exit_code() == 0 => return Asked::Tell(error.to_string()),
-        Err(error) => return Asked::Wrong(first_line(&error.to_string())),
+        Err(error) => return Asked::Wrong(one_line(&error.to_string())),
     };
     let words = found.remove_many::<OsString>("words");
     let mut texts = Vec::new();
@@ -107,9 +107,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     }
 }
 
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_string()
+/// clap's message without its usage and hints, which help has too.
+pub fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let line = lines.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_string()
 }
 
 #[cfg(test)]

@@ -647,3 +647,160 @@ fn a_stale_instance_is_cleaned_with_any_journal_and_with_none() {
     let again = launch_profile("other", &lost, Faults::none());
     assert_eq!(again.world.differences(&before), Vec::<String>::new());
 }
+
+/// What a sweep would see of a launch in a world whose kernel lies.
+fn seen(lie: &[&'static str], faults: Faults) -> (bool, bool) {
+    let before = host();
+    let mut world = before.clone();
+    world.lies.extend(lie.iter().copied());
+    let report = launch(&world, faults);
+    let known = before.executed.len();
+    let powerful = report
+        .world
+        .executed
+        .iter()
+        .skip(known)
+        .any(|e| e.suser || e.jail.is_none());
+    let mut after = report.world;
+    after.lies.clear();
+    let again = launch_profile("other", &after, Faults::none());
+    (powerful, !again.world.differences(&before).is_empty())
+}
+
+#[test]
+fn the_checks_of_the_sweeps_see_what_they_are_there_for() {
+    assert_eq!(seen(&[], Faults::none()), (false, false));
+    // A superuser that is left in the jail, in a launch that doesn't notice.
+    assert!(seen(&["jail_update", "jail_get_int"], Faults::none()).0);
+    // The launch's own reading back notices: nothing is executed at all.
+    assert_eq!(seen(&["jail_update"], Faults::none()), (false, false));
+    // Ownership of an address that wasn't on record before the address was there.
+    let calls = launch(&host(), Faults::none()).calls;
+    let added = calls
+        .iter()
+        .find(|call| call.name == "add_address")
+        .unwrap()
+        .number;
+    assert_eq!(seen(&[], Faults::none().kill_after(added)), (false, false));
+    assert_eq!(
+        seen(&["write"], Faults::none().kill_after(added)),
+        (false, true)
+    );
+    // An unmount that is forgotten, and a world that is compared before anybody cleans it.
+    let before = host();
+    let mut world = before.clone();
+    world.lies.insert("unmount");
+    let left = launch(&world, Faults::none()).world.differences(&before);
+    assert!(
+        left.iter()
+            .any(|line| line.contains("mount nullfs") || line.contains("nullfs")),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn an_administrator_who_fills_the_disk_or_removes_the_jail_at_any_call_leaves_nothing() {
+    let before = host();
+    let calls = launch(&before, Faults::none()).calls;
+    let fill: Meddler = Arc::new(|world: &mut World| world.is_full = true);
+    let remove: Meddler = Arc::new(|world: &mut World| {
+        let ours: Vec<i32> = world.jails.values().map(|jail| jail.id).collect();
+        ours.into_iter().for_each(|id| world.remove_jail(id));
+    });
+    let mut stopped = 0;
+    for call in 1..=calls.len() as u64 {
+        for meddler in [&fill, &remove] {
+            let report = launch(&before, Faults::none().meddle(call, Arc::clone(meddler)));
+            nothing_ran_with_power(&report, before.executed.len());
+            stopped += u32::from(report.ending != Ending::Exited(0));
+            let left = report.world.differences(&before);
+            assert!(
+                left.is_empty(),
+                "at call {call}: {left:?} {:?}",
+                report.world.stderr
+            );
+        }
+    }
+    assert!(stopped > 50, "only {stopped} launches noticed anything");
+}
+
+#[test]
+fn an_administrator_who_unmounts_at_any_call_leaves_nothing_that_the_next_launch_does_not_take() {
+    let before = host();
+    let calls = launch(&before, Faults::none()).calls;
+    let unmount: Meddler = Arc::new(|world: &mut World| {
+        if let Some(last) = world
+            .mounts
+            .iter()
+            .rposition(|mount| mount.on.contains("/var/run/jailrun/"))
+        {
+            world.mounts.remove(last);
+        }
+    });
+    for call in 1..=calls.len() as u64 {
+        let report = launch(&before, Faults::none().meddle(call, Arc::clone(&unmount)));
+        nothing_ran_with_power(&report, before.executed.len());
+        let again = launch_profile("other", &report.world, Faults::none());
+        let left = again.world.differences(&before);
+        assert!(
+            left.is_empty(),
+            "at call {call}: {left:?} {:?}",
+            report.world.stderr
+        );
+    }
+}
+
+#[test]
+fn a_fault_while_undoing_after_a_fault_leaves_nothing_that_the_next_launch_does_not_take() {
+    let before = host();
+    let calls = launch(&before, Faults::none()).calls;
+    let fails = calls
+        .iter()
+        .filter(|call| ["nmount", "jail_create", "execve"].contains(&call.name));
+    for first in fails.map(|call| call.number) {
+        let failed = launch(&before, Faults::none().fail(first, Errno::ENOMEM));
+        for second in first + 1..=failed.calls.len() as u64 {
+            let faults = Faults::none()
+                .fail(first, Errno::ENOMEM)
+                .fail(second, Errno::EIO);
+            let report = launch(&before, faults);
+            nothing_ran_with_power(&report, before.executed.len());
+            let again = launch_profile("other", &report.world, Faults::none());
+            let left = again.world.differences(&before);
+            assert!(left.is_empty(), "calls {first} and {second}: {left:?}");
+        }
+    }
+}
+
+#[test]
+fn two_instances_share_an_address_and_the_last_one_takes_it_away() {
+    let mut before = host();
+    before.behaviour(
+        "/bin/sh",
+        Behaviour::ExitAfter {
+            milliseconds: 500,
+            code: 0,
+        },
+    );
+    // The first holds the address and has said that it added it.
+    let path = "/var/run/jailrun/.address-lo0-127.0.0.80";
+    before.file(path, 0o600, 0, 0, b"ours\n");
+    before.share_elsewhere(path);
+    before.interface("lo0", Some(("127.0.0.80".parse().unwrap(), 32)));
+    let report = launch(&before, Faults::none());
+    assert_eq!(report.ending, Ending::Exited(0));
+    assert_eq!(
+        report.world.differences(&before),
+        Vec::<String>::new(),
+        "still the other's"
+    );
+    let mut alone = report.world;
+    alone.locks.clear();
+    let last = launch(&alone, Faults::none());
+    assert!(
+        last.world
+            .addresses
+            .iter()
+            .all(|alias| alias.address.to_string() != "127.0.0.80")
+    );
+}

@@ -48,8 +48,13 @@ pub fn take<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Failure>
         match lock::take(kernel, &journal_path(label), Lock::Exclusive) {
             // Whoever held it took the directory away between our two calls.
             Err(failure) if failure.errno == Errno::ENOENT => {}
-            other => {
-                return other.map(|fd| Instance {
+            Err(failure) => {
+                // An empty one is nobody's; one that somebody uses stays.
+                let _ = kernel.unlinkat(At::Cwd, &directory(label), Unlink::Directory);
+                return Err(failure);
+            }
+            Ok(fd) => {
+                return Ok(Instance {
                     label: label.to_string(),
                     fd,
                 });

@@ -14,9 +14,9 @@ use crate::kernel::{Errno, Failure, Fd, JailValue, Kernel, OwnedJail, Pid};
 use crate::plan::{Plan, Step};
 use crate::supervise::watch::{Ears, Heard};
 use child::Stdio;
-use journal::Journal;
+use journal::{Journal, State};
 use std::sync::Arc;
-use steps::Undo;
+use steps::{Site, Undo};
 
 /// A service that was executed.
 #[derive(Debug)]
@@ -56,12 +56,13 @@ fn start<K: Kernel>(
     done: &mut Vec<Undo>,
 ) -> Result<(OwnedJail, Pid), Error> {
     let mut child = None;
+    let mut site = Site::new(journal, plan.label());
     for step in plan.steps() {
         // The child is there before its jail is, so that it never holds the owning descriptor.
         if matches!(step, Step::Jail { .. }) {
             child = Some(fork(kernel, plan, stdio, done)?);
         }
-        if let Err(error) = steps::perform(kernel, journal, step, done) {
+        if let Err(error) = steps::perform(kernel, &mut site, step, done) {
             close_channel(kernel, child);
             return Err(error);
         }
@@ -74,8 +75,15 @@ fn start<K: Kernel>(
         let failure = Failure::new("jail_set", Errno::EINVAL);
         return Err(Error::step("create the jail", failure));
     };
-    let outcome = journal
-        .flush(kernel)
+    let state = State::Running {
+        pid: pid.0,
+        jid: jail.id.0,
+        since: kernel.realtime_s(),
+    };
+    // On record before the program is executed: without room for it there is no launch.
+    let outcome = site
+        .journal()
+        .state(kernel, &state)
         .and_then(|()| ears.jail(kernel, jail))
         .and_then(|()| ears.child(kernel, channel))
         .map_err(|failure| Error::step("watch the child", failure))

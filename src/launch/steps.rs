@@ -6,9 +6,50 @@ use crate::kernel::{
     Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
     Unlink, signal,
 };
-use crate::launch::address;
 use crate::launch::journal::Journal;
+use crate::launch::{address, instance};
 use crate::plan::{Source, Step};
+
+/// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
+/// that is made in it is made relative to it: were it unmounted meanwhile, nothing would be made in what
+/// lies below.
+#[derive(Debug)]
+pub struct Site<'a> {
+    journal: &'a mut Journal,
+    root: String,
+    skeleton: Option<Fd>,
+}
+
+impl<'a> Site<'a> {
+    pub fn new(journal: &'a mut Journal, label: &str) -> Site<'a> {
+        Site {
+            journal,
+            root: format!("{}/root", instance::directory(label)),
+            skeleton: None,
+        }
+    }
+
+    pub fn journal(&mut self) -> &mut Journal {
+        self.journal
+    }
+
+    /// The instance's directory, which is no mount.
+    fn above(&self) -> &str {
+        self.root.strip_suffix("/root").unwrap_or(&self.root)
+    }
+
+    /// A path of the plan's, as it is reached from the skeleton.
+    fn inside<'p>(&self, path: &'p str) -> Result<(At, &'p str), Failure> {
+        let relative = path.strip_prefix(&self.root);
+        match (
+            self.skeleton,
+            relative.and_then(|rest| rest.strip_prefix('/')),
+        ) {
+            (Some(fd), Some(relative)) => Ok((At::Dir(fd), relative)),
+            _ => Err(unlike("openat", "it isn't in the skeleton")),
+        }
+    }
+}
 
 /// What takes a done step back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +59,8 @@ pub enum Undo {
         fsid: Fsid,
         target: String,
     },
+    /// The skeleton is held open no longer.
+    CloseSkeleton(Fd),
     ReleaseAddress {
         alias: Alias,
         lock: Fd,
@@ -44,6 +87,7 @@ impl std::fmt::Display for Undo {
         match self {
             Undo::RemoveDirectory(path) => write!(formatter, "remove the directory {path}"),
             Undo::Unmount { target, .. } => write!(formatter, "unmount {target}"),
+            Undo::CloseSkeleton(_) => formatter.write_str("close the skeleton"),
             Undo::ReleaseAddress { alias, .. } => {
                 write!(
                     formatter,
@@ -61,16 +105,16 @@ impl std::fmt::Display for Undo {
 /// Carries one step out. When it fails after an effect, the undo of that effect is in `done` already.
 pub fn perform<K: Kernel>(
     kernel: &mut K,
-    journal: &mut Journal,
+    site: &mut Site<'_>,
     step: &Step,
     done: &mut Vec<Undo>,
 ) -> Result<(), Error> {
-    act(kernel, journal, step, done).map_err(|failure| Error::step(step.to_string(), failure))
+    act(kernel, site, step, done).map_err(|failure| Error::step(step.to_string(), failure))
 }
 
 fn act<K: Kernel>(
     kernel: &mut K,
-    journal: &mut Journal,
+    site: &mut Site<'_>,
     step: &Step,
     done: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
@@ -79,9 +123,13 @@ fn act<K: Kernel>(
             kernel.mkdirat(At::Cwd, path, 0o755)?;
             done.push(Undo::RemoveDirectory(path.clone()));
         }
-        Step::Directory { path, mode } => kernel.mkdirat(At::Cwd, path, *mode)?,
+        Step::Directory { path, mode } => {
+            let (at, relative) = site.inside(path)?;
+            kernel.mkdirat(at, relative, *mode)?;
+        }
         Step::MountPoint { path } => {
-            let fd = kernel.openat(At::Cwd, path, Open::CreateNew(0o444))?;
+            let (at, relative) = site.inside(path)?;
+            let fd = kernel.openat(at, relative, Open::CreateNew(0o444))?;
             kernel.close(fd)?;
         }
         Step::Mount { mount, source } => {
@@ -91,8 +139,19 @@ fn act<K: Kernel>(
                 fsid,
                 target: mount.target.clone(),
             });
-            journal.mounted(mount, fsid);
+            site.journal.mounted(mount, fsid);
             verify(kernel, mount)?;
+            let is_skeleton = mount.target == site.root && !mount.flags.read_only;
+            if is_skeleton && site.skeleton.is_none() {
+                let fd = kernel.openat(At::Cwd, &mount.target, Open::Directory)?;
+                done.push(Undo::CloseSkeleton(fd));
+                // What was opened is a file system of its own, or the mount has gone again.
+                let above = kernel.lstatat(At::Cwd, site.above())?;
+                if kernel.fstat(fd)?.device == above.device {
+                    return Err(unlike("openat", "the mount has gone"));
+                }
+                site.skeleton = Some(fd);
+            }
             if let Some(source) = source {
                 verify_source(kernel, mount, source)?;
             }
@@ -100,6 +159,11 @@ fn act<K: Kernel>(
         Step::Seal { mount } => {
             kernel.nmount(mount)?;
             verify(kernel, mount)?;
+            // Nothing is made in it any more. Held, it would keep the jail from being entered.
+            if let Some(fd) = site.skeleton.take() {
+                done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
+                kernel.close(fd)?;
+            }
         }
         Step::Address(alias) => address::take(kernel, alias, done)?,
         Step::Rctl { rule, filter } => {
@@ -117,17 +181,18 @@ fn act<K: Kernel>(
 /// The fsid of the mount that was just made. When it can't be read the path is all that is left, so the
 /// mount table is searched; only the caller's failure says why.
 fn newest<K: Kernel>(kernel: &mut K, mount: &Nmount) -> Result<Fsid, Failure> {
-    match kernel.statfs(&mount.target) {
-        Ok(found) => Ok(found.fsid),
-        Err(failure) => {
-            let all = kernel.getfsstat()?;
-            all.iter()
-                .rev()
-                .find(|found| found.on == mount.target)
-                .map(|found| found.fsid)
-                .ok_or(failure)
-        }
-    }
+    let failure = match kernel.statfs(&mount.target) {
+        Ok(found) if found.on == mount.target => return Ok(found.fsid),
+        // Somebody has unmounted it: this is what lies below, and none of ours.
+        Ok(_) => unlike("statfs", "the mount has gone"),
+        Err(failure) => failure,
+    };
+    let all = kernel.getfsstat()?;
+    all.iter()
+        .rev()
+        .find(|found| found.on == mount.target)
+        .map(|found| found.fsid)
+        .ok_or(failure)
 }
 
 /// nullfs ignores misspelt options and an update drops what isn't repeated: what counts is what
@@ -182,6 +247,7 @@ pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
     match undo {
         Undo::RemoveDirectory(path) => kernel.unlinkat(At::Cwd, path, Unlink::Directory),
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
+        Undo::CloseSkeleton(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {
             Err(failure) if failure.errno != Errno::ESRCH => Err(failure),

@@ -132,6 +132,13 @@ pub struct Proccontrol {
     pub no_wxmap: bool,
 }
 
+impl Proccontrol {
+    /// Processes of the same user can trace each other.
+    pub fn trace_is_open(&self) -> bool {
+        !self.no_trace
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Supervise {
     pub restart: Restart,

@@ -209,6 +209,9 @@ impl World {
                 ..
             } => {
                 let inode = self.inodes.get_mut(&place.inode).ok_or(Errno::EBADF)?;
+                if inode.kind == FileKind::Regular && self.lies.contains("write") {
+                    return Ok(bytes.len());
+                }
                 if inode.kind == FileKind::Regular {
                     if self.is_full && place.mount == 1 {
                         return Err(Errno::ENOSPC.into());

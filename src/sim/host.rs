@@ -108,8 +108,16 @@ impl World {
 
     /// Somebody who isn't simulated holds the file locked.
     pub fn lock_elsewhere(&mut self, path: &str) -> &mut World {
+        self.held_elsewhere(path, Lock::Exclusive)
+    }
+
+    pub fn share_elsewhere(&mut self, path: &str) -> &mut World {
+        self.held_elsewhere(path, Lock::Shared)
+    }
+
+    fn held_elsewhere(&mut self, path: &str, lock: Lock) -> &mut World {
         if let Some(place) = self.place_at(path) {
-            self.locks.push((place.inode, u64::MAX, Lock::Exclusive));
+            self.locks.push((place.inode, u64::MAX, lock));
         }
         self
     }

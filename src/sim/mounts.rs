@@ -160,6 +160,9 @@ impl World {
     }
 
     pub(super) fn unmount(&mut self, pid: i32, fsid: Fsid, force: Force) -> Res<()> {
+        if self.lies.contains("unmount") {
+            return Ok(());
+        }
         self.need_host_root(pid)?;
         let id = self
             .mounts

@@ -270,6 +270,9 @@ pub struct World {
     /// The starter's terminal.
     pub terminal: Termios,
     pub ptys: BTreeMap<u64, Pty>,
+    /// Calls that report success and do nothing (unmount, jail_update, jail_get_int, setgroups, write to
+    /// a file): broken on purpose, for tests of what tests see.
+    pub lies: BTreeSet<&'static str>,
     /// The root file system has no room left: what would need some is refused with ENOSPC.
     pub is_full: bool,
     pub clock_ms: u64,
@@ -329,6 +332,7 @@ impl World {
             output: Vec::new(),
             terminal: COOKED,
             ptys: BTreeMap::new(),
+            lies: BTreeSet::new(),
             is_full: false,
             clock_ms: 1_000,
             death_delay_ms: 1,

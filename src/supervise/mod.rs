@@ -11,7 +11,7 @@ pub mod watch;
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::host;
+use crate::host::{self, Rulesets};
 use crate::kernel::{
     At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
 };
@@ -102,7 +102,12 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         is_ready: false,
     };
     let outcome = session.run(kernel, held.instance.fd);
-    let leave = match session.gave_up {
+    let has_leftovers = match &outcome {
+        Ok(ended) => !ended.leftovers.is_empty(),
+        Err((_, leftovers)) => !leftovers.is_empty(),
+    };
+    // What couldn't be taken back is found again by the journal.
+    let leave = match session.gave_up || has_leftovers {
         true => Leave::Journal,
         false => Leave::Nothing,
     };
@@ -235,7 +240,8 @@ impl Session<'_> {
     ) -> Result<Once, Failed> {
         let job = self.job;
         // Again at each start: sources may have been replaced meanwhile.
-        let host = host::survey(kernel, &job.permit, job.kept.clone()).map_err(plainly)?;
+        let host =
+            host::survey(kernel, &job.permit, job.kept.clone(), Rulesets::Make).map_err(plainly)?;
         let plan = Plan::new(&job.permit, &self.label, &host).map_err(plainly)?;
         let turn = writers::check(kernel, &plan).map_err(plainly)?;
         let records = self.records(&plan);
@@ -273,10 +279,10 @@ impl Session<'_> {
             ..
         } = service;
         ears.forget_output(kernel);
-        let mut leftovers = launch::unwind(kernel, &running.done);
+        let leftovers = launch::unwind(kernel, &running.done);
         plumbing.finish(kernel);
         if let Err(failure) = watched {
-            leftovers.push(format!("watch the service: {failure}"));
+            return Err((Error::step("watch the service", failure), leftovers));
         }
         // Its last word may have come with the jail's end.
         let ending = first.unwrap_or(Ending::Signalled(signal::KILL));
@@ -454,12 +460,6 @@ impl<K: Kernel> Service<'_, K> {
         ears: &mut Ears,
     ) -> Result<(), Failure> {
         let (jid, pid) = (self.running.jail.id.0, self.running.pid);
-        let state = State::Running {
-            pid: pid.0,
-            jid,
-            since: self.kernel.realtime_s(),
-        };
-        journal.state(self.kernel, &state)?;
         if let Some((drain, reader)) = &mut self.plumbing.drain {
             drain.set_pid(pid);
             ears.output(self.kernel, *reader)?;

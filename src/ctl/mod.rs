@@ -1,0 +1,92 @@
+//! jailrunctl(8): everything but launching. The only place of that program that prints, and that
+//! chooses its exit status.
+
+pub mod args;
+mod check;
+mod described;
+mod instances;
+pub mod json;
+mod plan;
+mod profiles;
+pub mod rehearse;
+mod source;
+
+use crate::error::Error;
+use clap::ArgMatches;
+use std::ffi::OsString;
+use std::io::Write;
+
+/// Why a verb failed: its line, without the program's name, and the exit status.
+#[derive(Debug)]
+pub struct Trouble {
+    pub words: String,
+    pub status: i32,
+}
+
+impl Trouble {
+    fn new(status: i32, words: impl Into<String>) -> Trouble {
+        Trouble {
+            words: words.into(),
+            status,
+        }
+    }
+
+    /// An error of the library's, about a profile or an instance.
+    fn about(name: &str, error: &Error) -> Trouble {
+        Trouble::new(error.exit().code(), format!("{name}: {error}"))
+    }
+}
+
+/// Runs a command line to its exit status.
+pub fn main(
+    words: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> i32 {
+    let words: Vec<OsString> = std::iter::once(OsString::from("jailrunctl"))
+        .chain(words)
+        .collect();
+    if let Some(verb) = words.get(1).and_then(|word| word.to_str())
+        && args::NOT_YET.contains(&verb)
+    {
+        let _ = writeln!(err, "jailrunctl: {verb}: not built yet");
+        return 64;
+    }
+    let found = match args::grammar().try_get_matches_from(words) {
+        Ok(found) => found,
+        Err(error) if error.exit_code() == 0 => {
+            let _ = write!(out, "{error}");
+            return 0;
+        }
+        Err(error) => {
+            let line = crate::request::one_line(&error.to_string());
+            let _ = writeln!(err, "jailrunctl: {line}; see jailrunctl --help");
+            return 64;
+        }
+    };
+    match verb(&found, out, err) {
+        Ok(status) => status,
+        Err(trouble) => {
+            let _ = writeln!(err, "jailrunctl: {}", trouble.words);
+            trouble.status
+        }
+    }
+}
+
+fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
+    match found.subcommand() {
+        Some(("check", found)) => check::run(found, out),
+        Some(("plan", found)) => plan::run(found, out, err),
+        Some(("profiles", found)) => profiles::run(found, out),
+        Some(("rehearse", found)) => rehearse::run(found, out),
+        Some((verb @ ("list" | "show" | "stop" | "enter" | "cleanup"), found)) => {
+            instances::run(verb, found, out)
+        }
+        _ => Err(Trouble::new(64, "no verb; see jailrunctl --help")),
+    }
+}
+
+/// Output that nobody reads any more ends the program; it is no error of ours.
+fn print(out: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), Trouble> {
+    writeln!(out, "{text}").map_err(|error| Trouble::new(71, format!("standard output: {error}")))
+}
