@@ -17,11 +17,17 @@ use crate::supervise::{self, Job};
 use crate::trust;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Below it is everything that is installed. Chosen when the programs are built (JAILRUN_PREFIX), and by
+/// nothing at run time.
+pub const PREFIX: &str = match option_env!("JAILRUN_PREFIX") {
+    Some(prefix) => prefix,
+    None => "/usr/local",
+};
+
 /// Where profiles are looked for: the administrator's, then packages'.
-pub const PROFILES: [&str; 2] = [
-    "/usr/local/etc/jailrun/profiles",
-    "/usr/local/share/jailrun/profiles",
-];
+pub fn profile_places() -> [String; 2] {
+    ["etc", "share"].map(|place| format!("{PREFIX}/{place}/jailrun/profiles"))
+}
 
 /// A profile's file is not larger than this.
 const MOST: usize = 64 << 10;
@@ -216,7 +222,7 @@ pub fn read<K: Kernel>(
 
 /// A broken file of the administrator's never falls back to a package's: only an absent one does.
 fn source<K: Kernel>(kernel: &mut K, name: &str) -> Result<Source, Error> {
-    for directory in PROFILES {
+    for directory in profile_places() {
         let path = format!("{directory}/{name}.toml");
         match trust::read(kernel, &path, MOST) {
             Ok(bytes) => {

@@ -26,11 +26,10 @@ pub fn world(host: Option<&str>, sources: &Sources) -> Result<World, Trouble> {
         describe(&mut world, section, value)
             .map_err(|words| Trouble::new(78, format!("{name}: {section}: {words}")))?;
     }
-    let [admin, packages] = crate::run::PROFILES;
-    world.dir("/usr/local/etc/jailrun", 0o755, 0, 0);
-    world.dir(admin, 0o755, 0, 0);
-    world.dir("/usr/local/share/jailrun", 0o755, 0, 0);
-    world.dir(packages, 0o755, 0, 0);
+    let [admin, packages] = crate::run::profile_places();
+    // With all above them, root's.
+    world.dir(&admin, 0o755, 0, 0);
+    world.dir(&packages, 0o755, 0, 0);
     let path = format!("{admin}/{}.toml", sources.name);
     world.file(&path, 0o644, 0, 0, sources.main.text.as_bytes());
     for (name, source) in &sources.included {

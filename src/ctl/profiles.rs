@@ -4,15 +4,16 @@ use super::json::Json;
 use super::source::Sources;
 use super::{Trouble, print};
 use crate::profile::values::is_name;
-use crate::run::PROFILES;
+use crate::run::profile_places;
 use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::io::Write;
 
 pub fn run(found: &ArgMatches, out: &mut dyn Write) -> Result<i32, Trouble> {
+    let places = profile_places();
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     // The administrator's hide those of packages.
-    for place in PROFILES.iter().rev() {
+    for place in places.iter().rev() {
         let Ok(entries) = std::fs::read_dir(place) else {
             continue;
         };

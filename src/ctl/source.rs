@@ -5,7 +5,7 @@ use super::Trouble;
 use crate::profile::Profile;
 use crate::profile::parse::{Source, includes};
 use crate::profile::values::is_name;
-use crate::run::PROFILES;
+use crate::run::profile_places;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ fn by_path(word: &str) -> (String, Vec<PathBuf>) {
 
 fn by_name(name: &str) -> Vec<PathBuf> {
     let file = format!("{name}.toml");
-    PROFILES
+    profile_places()
         .iter()
         .map(|place| Path::new(place).join(&file))
         .collect()
