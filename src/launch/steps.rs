@@ -123,7 +123,7 @@ fn newest<K: Kernel>(kernel: &mut K, mount: &Nmount) -> Result<Fsid, Failure> {
 fn verify<K: Kernel>(kernel: &mut K, mount: &Nmount) -> Result<(), Failure> {
     let found = kernel.statfs(&mount.target)?;
     let source_is_right = match &mount.filesystem {
-        Filesystem::Nullfs { source } => found.from == *source,
+        Filesystem::Nullfs { source, .. } => found.from == *source,
         _ => true,
     };
     // devfs gives none of its flags back (devfs_statfs, sys/fs/devfs/devfs_vfsops.c).

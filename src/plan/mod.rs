@@ -99,7 +99,7 @@ impl fmt::Display for Step {
 
 fn mounting(formatter: &mut fmt::Formatter<'_>, mount: &Nmount) -> fmt::Result {
     match &mount.filesystem {
-        Filesystem::Nullfs { source } => {
+        Filesystem::Nullfs { source, .. } => {
             write!(formatter, "mount {source} at {} (nullfs", mount.target)?
         }
         Filesystem::Tmpfs { size, .. } => write!(

@@ -62,6 +62,7 @@ pub fn steps(profile: &Profile, host: &Host, root: &str) -> Result<Vec<Step>, Er
             path,
             Filesystem::Nullfs {
                 source: path.clone(),
+                sockets: false,
             },
             flags,
             Some(seen),
@@ -78,6 +79,7 @@ pub fn steps(profile: &Profile, host: &Host, root: &str) -> Result<Vec<Step>, Er
         };
         let from = Filesystem::Nullfs {
             source: writable.path.clone(),
+            sockets: false,
         };
         add(
             &writable.path,

@@ -86,16 +86,19 @@ impl World {
             && let Some(directory) = self.inodes.get_mut(&parent.inode)
         {
             directory.children.insert(name.to_string(), id);
+            directory.ctime = ctime;
         }
         self
     }
 
     /// Takes a name away, with all below it.
     pub fn remove(&mut self, path: &str) -> &mut World {
+        let now = self.now();
         if let Some((above, name)) = path.rsplit_once('/')
             && let Some(parent) = self.at(if above.is_empty() { "/" } else { above })
         {
             parent.children.remove(name);
+            parent.ctime = now;
         }
         self
     }
