@@ -14,6 +14,7 @@
 //! Read [`run::run`], then [`launch`], then [`launch::child`]. Everything below them speaks to the
 //! system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
 
+pub mod closure;
 pub mod error;
 pub mod host;
 pub mod kernel;
