@@ -1,6 +1,9 @@
 //! Looks the host over for a plan: accounts, sources, devices, what the kernel can. Changes nothing but
 //! for the devfs ruleset, which is inert until a mount names it.
 
+pub mod db;
+pub mod synthetic;
+
 use crate::error::Error;
 use crate::kernel::{DevfsAct, DevfsRule, Errno, Failure, FileKind, Kernel, Lock, Open};
 use crate::launch::lock;
