@@ -20,8 +20,7 @@ install: build
 	$(INSTALL) -m 555 target/release/jailrun $(DESTDIR)$(PREFIX)/bin/jailrun
 	$(INSTALL) -m 444 man/jailrun.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	$(INSTALL) -m 444 man/jailrun.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	$(INSTALL) -m 444 profiles/base.toml profiles/shell.toml profiles/fetch.toml profiles/www.toml \
-	    $(DESTDIR)$(PREFIX)/share/jailrun/profiles/
+	$(INSTALL) -m 444 profiles/*.toml $(DESTDIR)$(PREFIX)/share/jailrun/profiles/
 
 clean:
 	$(CARGO) clean

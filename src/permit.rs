@@ -16,16 +16,22 @@ pub struct Caller {
 ///
 /// ```compile_fail
 /// use jailrun::permit::Permit;
-/// fn skip(profile: jailrun::profile::Profile) -> Permit { Permit { profile, command: None } }
+/// fn skip(profile: jailrun::profile::Profile) -> Permit { Permit { profile, command: None, is_roots: true } }
 /// ```
 pub struct Permit {
     profile: Profile,
     command: Option<Vec<String>>,
+    is_roots: bool,
 }
 
 impl Permit {
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// Whether it is root who asks.
+    pub fn is_roots(&self) -> bool {
+        self.is_roots
     }
 
     /// What replaces `program` and `args`.
@@ -56,5 +62,9 @@ pub fn authorize(
             return Err(Error::Refused("not permitted".to_string()));
         }
     }
-    Ok(Permit { profile, command })
+    Ok(Permit {
+        profile,
+        command,
+        is_roots: caller.uid == 0,
+    })
 }

@@ -33,6 +33,9 @@ const FILES: usize = 1024;
 /// ELFOSABI_LINUX.
 const LINUX: u8 = 3;
 
+/// What somebody is told who may not know what is in the files.
+pub const UNSAID: &str = "what the command needs can't be worked out";
+
 /// What is wanted inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -103,7 +106,7 @@ impl Refusal {
     /// For somebody who chose the program, and may not be allowed to read it.
     pub fn discreet(&self) -> &str {
         match self.quotes {
-            true => "what the command needs can't be worked out",
+            true => UNSAID,
             false => &self.words,
         }
     }

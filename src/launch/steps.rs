@@ -7,7 +7,7 @@ use crate::kernel::{
     Unlink,
 };
 use crate::launch::lock;
-use crate::plan::{STATE, Source, Step};
+use crate::plan::{Made, STATE, Source, Step};
 
 /// What takes a done step back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,9 @@ fn act<K: Kernel>(kernel: &mut K, step: &Step, done: &mut Vec<Undo>) -> Result<(
             let fd = kernel.openat(At::Cwd, path, Open::CreateNew(0o444))?;
             kernel.close(fd)?;
         }
+        Step::File { path, made } => make_file(kernel, path, made)?,
+        Step::Link { path, text } => kernel.symlinkat(text, At::Cwd, path)?,
+        Step::Unlink { path } => kernel.unlinkat(At::Cwd, path, Unlink::File)?,
         Step::Mount { mount, source } => {
             kernel.nmount(mount)?;
             let fsid = newest(kernel, mount)?;
@@ -100,6 +103,27 @@ fn act<K: Kernel>(kernel: &mut K, step: &Step, done: &mut Vec<Undo>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Owner and mode are set on what was made, whatever the umask; the owner first, since that clears bits
+/// of the mode.
+fn make_file<K: Kernel>(kernel: &mut K, path: &str, made: &Made) -> Result<(), Failure> {
+    let fd = kernel.openat(At::Cwd, path, Open::CreateNew(0o600))?;
+    let filled = fill(kernel, fd, made);
+    let closed = kernel.close(fd);
+    filled.and(closed)
+}
+
+fn fill<K: Kernel>(kernel: &mut K, fd: Fd, made: &Made) -> Result<(), Failure> {
+    let mut rest: &[u8] = &made.content;
+    while !rest.is_empty() {
+        match kernel.write(fd, rest)? {
+            0 => return Err(Failure::new("write", Errno::EIO)),
+            count => rest = rest.get(count..).unwrap_or_default(),
+        }
+    }
+    kernel.fchown(fd, made.uid, made.gid)?;
+    kernel.fchmod(fd, made.mode)
 }
 
 /// The fsid of the mount that was just made. When it can't be read the path is all that is left, so the

@@ -1,0 +1,117 @@
+//! Whole launches with everything that a root can have: nothing is left, whatever happens.
+
+use super::*;
+use jailrun::kernel::{Errno, Kernel};
+use jailrun::run::{Request, run};
+use jailrun::sim::Report;
+
+const RICH: &str = "program = \"/usr/local/sbin/nginx\"\nuser = \"www\"\n[root]\n\
+    ro = [\"/usr/local/etc\", \"/usr/local/www\"]\nrw = [{ path = \"/var/log/www\", owner = \"www\", mode = \"0750\" }]\n\
+    mask = [\"/usr/local/etc/key\", \"/usr/local/etc/old\"]\n\
+    tmpfs = [{ path = \"/var/run\", size = \"1m\", owner = \"www\" }]\n\
+    [root.files]\n\"/etc/passwd\" = \"synthetic\"\n\"/etc/hosts\" = \"host\"\n\"/var/run/text\" = \"x\\n\"\n";
+
+fn host() -> World {
+    let mut world = World::freebsd();
+    world
+        .dir("/var/log/www", 0o750, 80, 80)
+        .dir("/usr/local/etc/old", 0o755, 0, 0);
+    world.file("/usr/local/etc/key", 0o600, 0, 0, b"secret");
+    world.dir("/usr/local/etc/jailrun/profiles", 0o755, 0, 0);
+    for name in ["www", "other"] {
+        let path = format!("/usr/local/etc/jailrun/profiles/{name}.toml");
+        world.file(&path, 0o644, 0, 0, format!("{RICH}{END}").as_bytes());
+    }
+    launch("www", &world, Faults::none()).world
+}
+
+fn launch(name: &'static str, world: &World, faults: Faults) -> Report {
+    Sim::run(world.clone(), &Start::root(), faults, |kernel| {
+        let request = Request::parse(&[name.to_string()]).unwrap();
+        match run(kernel, &request, &BTreeMap::new()) {
+            Ok(ended) if ended.leftovers.is_empty() => 0,
+            Ok(_) => 71,
+            Err(error) => {
+                kernel.complain(&error.to_string());
+                error.exit_status()
+            }
+        }
+    })
+}
+
+#[test]
+fn a_root_with_everything_in_it_is_made_and_taken_back() {
+    let before = host();
+    let report = launch("www", &before, Faults::none());
+    assert_eq!(
+        report.ending,
+        Ending::Exited(0),
+        "{:?}",
+        report.world.stderr
+    );
+    assert_eq!(
+        report.world.executed.last().unwrap().program,
+        "/usr/local/sbin/nginx"
+    );
+    assert_eq!(report.world.differences(&before), Vec::<String>::new());
+    let count = |name: &str| report.calls.iter().filter(|call| call.name == name).count();
+    // Six files of the closure, two ro, one rw, a tmpfs, two masks, the skeleton twice.
+    assert_eq!((count("nmount"), count("unmount")), (14, 13));
+    assert_eq!(count("getfsstat"), 2);
+}
+
+#[test]
+fn whatever_call_fails_in_such_a_launch_nothing_is_left_behind_unsaid() {
+    let before = host();
+    let calls = launch("www", &before, Faults::none()).calls.len() as u64;
+    assert!(calls > 300, "a sweep over {calls} calls proves nothing");
+    for call in 1..=calls {
+        let report = launch("www", &before, Faults::none().fail(call, Errno::EIO));
+        let left = report.world.differences(&before);
+        let failed = report.ending != Ending::Exited(0);
+        assert!(
+            left.is_empty() || failed || !report.world.stderr.is_empty(),
+            "call {call}: unsaid: {left:?}"
+        );
+        let again = launch("other", &report.world, Faults::none());
+        let left = again.world.differences(&before);
+        assert!(left.is_empty(), "call {call}: {left:?}");
+    }
+}
+
+#[test]
+fn killed_at_any_call_of_such_a_launch_the_next_restores_the_world() {
+    let before = host();
+    let calls = launch("www", &before, Faults::none()).calls.len() as u64;
+    for call in 1..=calls {
+        let report = launch("www", &before, Faults::none().kill_after(call));
+        let again = launch("other", &report.world, Faults::none());
+        assert_eq!(again.ending, Ending::Exited(0), "killed after call {call}");
+        let left = again.world.differences(&before);
+        assert!(left.is_empty(), "killed after call {call}: {left:?}");
+    }
+}
+
+/// Between the look and the mount the file is replaced: what is mounted isn't what was read.
+#[test]
+fn a_library_that_changes_before_it_is_mounted_ends_the_launch() {
+    let before = host();
+    let calls = launch("www", &before, Faults::none()).calls;
+    let first = calls
+        .iter()
+        .find(|call| call.name == "nmount")
+        .unwrap()
+        .number;
+    let swap = |world: &mut World| {
+        let bytes = world.at("/lib/libc.so.7").unwrap().data.clone();
+        world
+            .remove("/lib/libc.so.7")
+            .file("/lib/libc.so.7", 0o444, 0, 0, &bytes);
+    };
+    let report = launch("www", &before, Faults::none().meddle(first, Arc::new(swap)));
+    assert_eq!(report.ending, Ending::Exited(71));
+    let said = report.world.stderr.join("\n");
+    assert!(said.contains("changed while it was mounted"), "{said}");
+    assert_eq!(report.world.executed.len(), before.executed.len());
+    assert!(report.world.mounts.len() == before.mounts.len());
+}
