@@ -24,4 +24,5 @@ pub mod plan;
 pub mod profile;
 pub mod run;
 pub mod sim;
+pub mod stale;
 pub mod trust;

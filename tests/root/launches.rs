@@ -1,9 +1,10 @@
 //! Whole launches with everything that a root can have: nothing is left, whatever happens.
 
 use super::*;
-use jailrun::kernel::{Errno, Kernel};
+use jailrun::kernel::{At, Errno, FileKind, Filesystem, Kernel, MountFlags, Nmount};
 use jailrun::run::{Request, run};
 use jailrun::sim::Report;
+use jailrun::stale::{self, How, Stale};
 
 const RICH: &str = "program = \"/usr/local/sbin/nginx\"\nuser = \"www\"\n[root]\n\
     ro = [\"/usr/local/etc\", \"/usr/local/www\"]\nrw = [{ path = \"/var/log/www\", owner = \"www\", mode = \"0750\" }]\n\
@@ -114,4 +115,79 @@ fn a_library_that_changes_before_it_is_mounted_ends_the_launch() {
     assert!(said.contains("changed while it was mounted"), "{said}");
     assert_eq!(report.world.executed.len(), before.executed.len());
     assert!(report.world.mounts.len() == before.mounts.len());
+}
+
+#[test]
+fn files_that_a_running_instance_holds_and_the_host_has_replaced_are_stale() {
+    let mut world = World::freebsd();
+    world
+        .dir("/var/run/jailrun/www/root/lib", 0o755, 0, 0)
+        .dir("/srv", 0o755, 0, 0)
+        .dir("/srv/d", 0o755, 0, 0);
+    for name in ["same", "new", "gone"] {
+        world.file(&format!("/srv/{name}"), 0o644, 0, 0, b"");
+        world.file(
+            &format!("/var/run/jailrun/www/root/{name}"),
+            0o444,
+            0,
+            0,
+            b"",
+        );
+    }
+    world
+        .dir("/var/run/jailrun/www/root/d", 0o755, 0, 0)
+        .file("/mnt/x", 0o644, 0, 0, b"");
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&found);
+    let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
+        let nullfs = |from: &str, on: &str| Nmount {
+            filesystem: Filesystem::Nullfs {
+                source: from.to_string(),
+                sockets: false,
+            },
+            target: on.to_string(),
+            flags: MountFlags::default(),
+            update: false,
+        };
+        for name in ["same", "new", "gone", "d"] {
+            let on = format!("/var/run/jailrun/www/root/{name}");
+            kernel
+                .nmount(&nullfs(&format!("/srv/{name}"), &on))
+                .unwrap();
+        }
+        kernel.nmount(&nullfs("/srv/new", "/mnt/x")).unwrap();
+        assert_eq!(stale::find(kernel).unwrap(), []);
+        for name in ["new", "gone"] {
+            kernel
+                .unlinkat(
+                    At::Cwd,
+                    &format!("/srv/{name}"),
+                    jailrun::kernel::Unlink::File,
+                )
+                .unwrap();
+        }
+        let fd = kernel
+            .openat(At::Cwd, "/srv/new", jailrun::kernel::Open::CreateNew(0o644))
+            .unwrap();
+        kernel.close(fd).unwrap();
+        assert_eq!(
+            kernel.lstatat(At::Cwd, "/srv/d").unwrap().kind,
+            FileKind::Directory
+        );
+        *told.lock().unwrap() = stale::find(kernel).unwrap();
+        0
+    });
+    assert_eq!(report.ending, Ending::Exited(0));
+    let stale = |path: &str, how| Stale {
+        instance: "www".to_string(),
+        path: path.to_string(),
+        how,
+    };
+    assert_eq!(
+        *found.lock().unwrap(),
+        [
+            stale("/srv/new", How::Replaced),
+            stale("/srv/gone", How::Gone)
+        ]
+    );
 }
