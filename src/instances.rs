@@ -7,6 +7,11 @@ use crate::launch::journal::{State, Story};
 use crate::launch::{instance, lock};
 use crate::plan::jail_name;
 
+/// Seconds since the epoch.
+pub fn seconds<K: Kernel>(kernel: &mut K) -> u64 {
+    u64::try_from(kernel.realtime().0).unwrap_or(0)
+}
+
 /// The state of an instance, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

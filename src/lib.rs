@@ -16,6 +16,7 @@
 //! Read [`run::run`], then [`supervise`], [`launch`], and [`launch::child`]. Everything below them
 //! speaks to the system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
 
+pub mod closure;
 pub mod command;
 pub mod ctl;
 pub mod enter;
@@ -33,6 +34,7 @@ pub mod record;
 pub mod request;
 pub mod run;
 pub mod sim;
+pub mod stale;
 pub mod start;
 pub mod supervise;
 pub mod trust;

@@ -57,6 +57,11 @@ impl Permit {
         &self.caller
     }
 
+    /// Whether it is root who asks.
+    pub fn is_roots(&self) -> bool {
+        self.caller.is_root()
+    }
+
     /// What replaces `program` and `args`.
     pub fn command(&self) -> Option<&[String]> {
         self.wish.command.as_deref()

@@ -13,6 +13,7 @@ fn nullfs<K: Kernel>(kernel: &mut K, source: &str, target: &str, read_only: bool
     };
     let filesystem = Filesystem::Nullfs {
         source: source.into(),
+        sockets: false,
     };
     kernel.nmount(&Nmount {
         filesystem,
@@ -118,7 +119,10 @@ fn nullfs_cannot_be_updated<K: Kernel>(kernel: &mut K, base: &str) {
     dir(kernel, &from);
     dir(kernel, &on);
     let fsid = nullfs(kernel, &from, &on, false).unwrap();
-    let filesystem = Filesystem::Nullfs { source: from };
+    let filesystem = Filesystem::Nullfs {
+        source: from,
+        sockets: false,
+    };
     let update = Nmount {
         filesystem,
         target: on,
@@ -179,6 +183,53 @@ fn a_link_is_not_followed_at_the_end<K: Kernel>(kernel: &mut K, base: &str) {
         errno(kernel.lstatat(At::Cwd, &format!("{base}/{}", "x".repeat(256)))),
         Errno::ENAMETOOLONG
     );
+}
+
+fn a_links_text_is_as_it_was_written<K: Kernel>(kernel: &mut K, base: &str) {
+    for text in ["../a//b", "/"] {
+        let link = format!("{base}/link-{}", text.len());
+        kernel.symlinkat(text, At::Cwd, &link).unwrap();
+        assert_eq!(kernel.readlinkat(At::Cwd, &link).as_deref(), Ok(text));
+    }
+    file(kernel, &format!("{base}/plain"));
+    assert_eq!(
+        errno(kernel.readlinkat(At::Cwd, &format!("{base}/plain"))),
+        Errno::EINVAL
+    );
+}
+
+fn pread_leaves_the_offset_alone<K: Kernel>(kernel: &mut K, base: &str) {
+    let path = format!("{base}/text");
+    let fd = kernel
+        .openat(At::Cwd, &path, Open::CreateNew(0o644))
+        .unwrap();
+    kernel.write(fd, b"0123456789").unwrap();
+    kernel.close(fd).unwrap();
+    let fd = kernel.openat(At::Cwd, &path, Open::Read).unwrap();
+    let mut buffer = [0; 4];
+    assert_eq!(kernel.pread(fd, &mut buffer, 8), Ok(2));
+    assert_eq!(&buffer[..2], b"89");
+    assert_eq!(kernel.pread(fd, &mut buffer, 99), Ok(0));
+    assert_eq!(kernel.read(fd, &mut buffer), Ok(4));
+    assert_eq!(&buffer, b"0123");
+    kernel.close(fd).unwrap();
+}
+
+/// What a cache of searched directories rests on.
+fn a_name_that_comes_or_goes_changes_its_directory<K: Kernel>(kernel: &mut K, base: &str) {
+    let (inside, above) = (format!("{base}/d/x"), format!("{base}/d"));
+    dir(kernel, &above);
+    let ctime = |kernel: &mut K| {
+        kernel.sleep_ms(20);
+        kernel.lstatat(At::Cwd, &above).unwrap().ctime
+    };
+    let before = ctime(kernel);
+    assert_eq!(ctime(kernel), before);
+    file(kernel, &inside);
+    let with = ctime(kernel);
+    assert!(with > before && kernel.realtime() > with);
+    kernel.unlinkat(At::Cwd, &inside, Unlink::File).unwrap();
+    assert!(ctime(kernel) > with);
 }
 
 fn a_full_directory_stays<K: Kernel>(kernel: &mut K, base: &str) {
@@ -398,6 +449,9 @@ facts![
     a_read_only_nullfs_refuses_what_its_source_takes,
     a_file_mount_needs_a_file_and_no_mounted_one,
     a_link_is_not_followed_at_the_end,
+    a_links_text_is_as_it_was_written,
+    pread_leaves_the_offset_alone,
+    a_name_that_comes_or_goes_changes_its_directory,
     a_full_directory_stays,
     jail_name_taken_is_eexist,
     unknown_parameter_is_einval,

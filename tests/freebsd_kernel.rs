@@ -150,6 +150,7 @@ fn a_nullfs_covers_a_directory_and_a_file() {
     for (source, target) in pairs {
         let filesystem = Filesystem::Nullfs {
             source: format!("{path}/{source}"),
+            sockets: false,
         };
         let target = format!("{path}/{target}");
         kernel

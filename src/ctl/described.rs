@@ -3,6 +3,7 @@
 
 use super::Trouble;
 use super::source::Sources;
+use crate::sim::image::Elf;
 use crate::sim::{Behaviour, World};
 use toml::{Table, Value};
 
@@ -102,12 +103,20 @@ fn one(world: &mut World, section: &str, entry: &Table) -> Result<(), String> {
         }
         "file" => {
             let path = text("path")?;
+            let needs = entry.get("needs").and_then(Value::as_array);
+            let bytes = match needs {
+                None => b"described".to_vec(),
+                Some(names) => {
+                    let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+                    Elf::program(&names).bytes()
+                }
+            };
             world.file(
                 &path,
                 mode(0o644)?,
                 number("uid", 0)?,
                 number("gid", 0)?,
-                b"described",
+                &bytes,
             );
             if let Some(behaviour) = entry.get("runs").and_then(Value::as_str) {
                 world.behaviour(&path, behaviour_of(behaviour)?);

@@ -23,7 +23,7 @@ mod on {
     use crate::enter::{Entry, enter};
     use crate::exit::Exit;
     use crate::host;
-    use crate::instances::{self, Listed};
+    use crate::instances::{self, Listed, seconds};
     use crate::kernel::Kernel;
     use crate::launch::cleanup::{self, GaveUp, Swept};
     use crate::start;
@@ -55,7 +55,7 @@ mod on {
         out: &mut dyn Write,
     ) -> Result<i32, Trouble> {
         let all = instances::list(kernel).map_err(|error| Trouble::about("list", &error))?;
-        let now = kernel.realtime_s();
+        let now = seconds(kernel);
         if found.get_flag("json") {
             print(
                 out,
@@ -148,7 +148,7 @@ mod on {
         let Some(one) = one else {
             return Err(Trouble::new(1, format!("{label}: not running")));
         };
-        let now = kernel.realtime_s();
+        let now = seconds(kernel);
         let Json::Object(entries) = json(&one, now) else {
             return Ok(70);
         };

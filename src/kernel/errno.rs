@@ -74,6 +74,7 @@ errnos! {
     EPROCLIM = 67, "Too many processes";
     ENOSYS = 78, "Function not implemented";
     EFTYPE = 79, "Inappropriate file type or format";
+    EILSEQ = 86, "Illegal byte sequence";
     ENOTCAPABLE = 93, "Capabilities insufficient";
     ECAPMODE = 94, "Not permitted in capability mode";
 }

@@ -141,10 +141,11 @@ pub struct Nmount {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filesystem {
-    /// `nounixbypass` is asked for where the kernel knows it (sysctl-less: EINVAL never comes, since
-    /// nullfs ignores unknown options).
+    /// `sockets`: what is bound in the source can be connected to. Otherwise `nounixbypass` is asked
+    /// for; a kernel that has never heard of it ignores it, as nullfs does with all it doesn't know.
     Nullfs {
         source: String,
+        sockets: bool,
     },
     /// Bytes and inode count; `owner` and `group` need a real uid of 0 (sys/fs/tmpfs/tmpfs_vfsops.c).
     Tmpfs {
@@ -445,14 +446,16 @@ pub trait Kernel: Sized {
     fn clear_environment(&mut self);
     /// clock_gettime(CLOCK_MONOTONIC), in milliseconds.
     fn monotonic_ms(&mut self) -> u64;
-    /// clock_gettime(CLOCK_REALTIME), in seconds since the epoch.
-    fn realtime_s(&mut self) -> u64;
+    /// clock_gettime(CLOCK_REALTIME): seconds and nanoseconds, the clock that file times come from.
+    fn realtime(&mut self) -> (i64, i64);
 
     // Accounts of the host, by getpwnam_r(3) and its kin. `None`: no such account.
     fn getpwnam(&mut self, name: &str) -> Outcome<Option<User>>;
     fn getpwuid(&mut self, uid: u32) -> Outcome<Option<User>>;
     /// The gid of a group.
     fn getgrnam(&mut self, name: &str) -> Outcome<Option<u32>>;
+    /// The name of a group.
+    fn getgrgid(&mut self, gid: u32) -> Outcome<Option<String>>;
 
     // Files.
     fn openat(&mut self, at: At, path: &str, how: Open) -> Outcome<Fd>;
@@ -463,7 +466,10 @@ pub trait Kernel: Sized {
     /// True when the file's ACL says no more than its mode (acl_is_trivial_np(3)); asked only of
     /// NFSv4 ACLs, since a POSIX.1e ACL's mask shows in the group bits of the mode.
     fn acl_is_trivial(&mut self, fd: Fd) -> Outcome<bool>;
+    /// The text of a symbolic link; EILSEQ where it isn't UTF-8.
+    fn readlinkat(&mut self, at: At, path: &str) -> Outcome<String>;
     fn read(&mut self, fd: Fd, buffer: &mut [u8]) -> Outcome<usize>;
+    fn pread(&mut self, fd: Fd, buffer: &mut [u8], offset: u64) -> Outcome<usize>;
     fn write(&mut self, fd: Fd, bytes: &[u8]) -> Outcome<usize>;
     fn mkdirat(&mut self, at: At, path: &str, mode: u32) -> Outcome<()>;
     fn symlinkat(&mut self, target: &str, at: At, path: &str) -> Outcome<()>;

@@ -4,7 +4,7 @@
 //!
 //! No fsync: it has to outlive the process, not the kernel. A reboot removes every mount and jail.
 
-use crate::kernel::{Errno, Failure, Fd, Fsid, Kernel, Nmount};
+use crate::kernel::{Errno, Failure, Fd, Filesystem, Fsid, Kernel, Nmount};
 use crate::plan::Step;
 
 /// The format that this version writes, and the only one it reads.
@@ -58,6 +58,8 @@ pub enum State {
 pub struct Story {
     pub head: Head,
     pub mounts: Vec<Mounted>,
+    /// The inode of each mounted file and directory of the host, by its path there.
+    pub holds: Vec<(u64, String)>,
     /// Writable host directories, and whether they may be shared.
     pub writes: Vec<(String, bool)>,
     pub addresses: Vec<String>,
@@ -123,6 +125,14 @@ impl Journal {
                     mount.filesystem.name(),
                     escape(&mount.target)
                 ));
+            }
+            if let Step::Mount {
+                mount,
+                source: Some(source),
+            } = step
+                && let Filesystem::Nullfs { source: path, .. } = &mount.filesystem
+            {
+                text.push_str(&format!("holds {} {}\n", source.inode, escape(path)));
             }
         }
         for line in more {
@@ -273,6 +283,9 @@ fn record(story: &mut Story, words: &[&str]) -> Option<()> {
         ["writes", word @ ("shared" | "alone"), path] => {
             story.writes.push(((*path).to_string(), *word == "shared"));
         }
+        ["holds", inode, path] => {
+            story.holds.push((inode.parse().ok()?, (*path).to_string()));
+        }
         ["address", address] => story.addresses.push((*address).to_string()),
         ["user", uid, gids @ ..] if !gids.is_empty() => {
             let gids: Option<Vec<u32>> = gids.iter().map(|gid| gid.parse().ok()).collect();
@@ -334,7 +347,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = "jailrun journal 1\nboot abc\ninstance www-x www service 0 123 1800000000 2\n\
-        intend mount tmpfs /var/run/jailrun/www-x/root\nintend mount nullfs /var/run/jailrun/www-x/root/a%20b\n\
+        intend mount tmpfs /var/run/jailrun/www-x/root\nintend mount nullfs /var/run/jailrun/www-x/root/a%20b\nholds 12 /a%20b\n\
         user 80 80 5\nwrites alone /var/db/x\naddress lo0-127.0.0.80\npidfile /var/run/www.pid\nbegun\n\
         done mount -5 77 /var/run/jailrun/www-x/root\nstate running 124 9 1800000001\n";
 
@@ -346,6 +359,7 @@ mod tests {
         assert_eq!(story.mounts[0].fsid, Some(Fsid(-5, 77)));
         assert_eq!(story.mounts[1].target, "/var/run/jailrun/www-x/root/a b");
         assert_eq!(story.mounts[1].fsid, None);
+        assert_eq!(story.holds, [(12, "/a b".to_string())]);
         assert_eq!(story.user, Some((80, vec![80, 5])));
         assert_eq!(story.writes, [("/var/db/x".to_string(), false)]);
         assert_eq!(story.pidfile.as_deref(), Some("/var/run/www.pid"));

@@ -10,6 +10,7 @@ pub mod steps;
 pub mod writers;
 
 use crate::error::Error;
+use crate::instances::seconds;
 use crate::kernel::{Errno, Failure, Fd, JailValue, Kernel, OwnedJail, Pid};
 use crate::plan::{Plan, Step};
 use crate::supervise::watch::{Ears, Heard};
@@ -78,7 +79,7 @@ fn start<K: Kernel>(
     let state = State::Running {
         pid: pid.0,
         jid: jail.id.0,
-        since: kernel.realtime_s(),
+        since: seconds(kernel),
     };
     // On record before the program is executed: without room for it there is no launch.
     let outcome = site

@@ -8,7 +8,7 @@ use crate::kernel::{
 };
 use crate::launch::journal::Journal;
 use crate::launch::{address, instance};
-use crate::plan::{Source, Step};
+use crate::plan::{Made, Source, Step};
 
 /// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
 /// that is made in it is made relative to it: were it unmounted meanwhile, nothing would be made in what
@@ -132,6 +132,18 @@ fn act<K: Kernel>(
             let fd = kernel.openat(at, relative, Open::CreateNew(0o444))?;
             kernel.close(fd)?;
         }
+        Step::File { path, made } => {
+            let (at, relative) = site.inside(path)?;
+            make_file(kernel, at, relative, made)?;
+        }
+        Step::Link { path, text } => {
+            let (at, relative) = site.inside(path)?;
+            kernel.symlinkat(text, at, relative)?;
+        }
+        Step::Unlink { path } => {
+            let (at, relative) = site.inside(path)?;
+            kernel.unlinkat(at, relative, Unlink::File)?;
+        }
         Step::Mount { mount, source } => {
             kernel.nmount(mount)?;
             let fsid = newest(kernel, mount)?;
@@ -178,6 +190,27 @@ fn act<K: Kernel>(
     Ok(())
 }
 
+/// Owner and mode are set on what was made, whatever the umask; the owner first, since that clears bits
+/// of the mode.
+fn make_file<K: Kernel>(kernel: &mut K, at: At, path: &str, made: &Made) -> Result<(), Failure> {
+    let fd = kernel.openat(at, path, Open::CreateNew(0o600))?;
+    let filled = fill(kernel, fd, made);
+    let closed = kernel.close(fd);
+    filled.and(closed)
+}
+
+fn fill<K: Kernel>(kernel: &mut K, fd: Fd, made: &Made) -> Result<(), Failure> {
+    let mut rest: &[u8] = &made.content;
+    while !rest.is_empty() {
+        match kernel.write(fd, rest)? {
+            0 => return Err(Failure::new("write", Errno::EIO)),
+            count => rest = rest.get(count..).unwrap_or_default(),
+        }
+    }
+    kernel.fchown(fd, made.uid, made.gid)?;
+    kernel.fchmod(fd, made.mode)
+}
+
 /// The fsid of the mount that was just made. When it can't be read the path is all that is left, so the
 /// mount table is searched; only the caller's failure says why.
 fn newest<K: Kernel>(kernel: &mut K, mount: &Nmount) -> Result<Fsid, Failure> {
@@ -200,7 +233,7 @@ fn newest<K: Kernel>(kernel: &mut K, mount: &Nmount) -> Result<Fsid, Failure> {
 fn verify<K: Kernel>(kernel: &mut K, mount: &Nmount) -> Result<(), Failure> {
     let found = kernel.statfs(&mount.target)?;
     let source_is_right = match &mount.filesystem {
-        Filesystem::Nullfs { source } => found.from == *source,
+        Filesystem::Nullfs { source, .. } => found.from == *source,
         _ => true,
     };
     // devfs gives none of its flags back (devfs_statfs, sys/fs/devfs/devfs_vfsops.c).

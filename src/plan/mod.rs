@@ -3,8 +3,10 @@
 
 mod child;
 mod jail;
-mod tree;
+pub mod listing;
+pub mod tree;
 
+use crate::closure::Closure;
 use crate::error::Error;
 use crate::kernel::Pid;
 use crate::kernel::{Alias, Filesystem, JailParameters, Limit, Nmount, Procctl, Stat};
@@ -12,14 +14,22 @@ use crate::permit::Permit;
 use crate::profile::{Network, Supervise};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use tree::Tree;
 
 /// Below it every instance has a directory of its own (0700).
 pub const STATE: &str = "/var/run/jailrun";
 
 /// What was found on the host, before anything was changed.
 pub struct Host {
-    /// Each source of a mount, by its path.
-    pub sources: BTreeMap<String, Stat>,
+    /// What the programs need; `None` where the profile lists all of it.
+    pub closure: Option<Closure>,
+    /// Everything that the profile names and that must be there, by the profile's own paths.
+    pub sources: BTreeMap<String, Granted>,
+    /// File systems in granted directories.
+    pub submounts: Vec<Submount>,
+    /// What the files of `files` hold.
+    pub contents: BTreeMap<String, Made>,
     pub uid: u32,
     pub gid: u32,
     /// Supplementary groups.
@@ -32,6 +42,70 @@ pub struct Host {
     /// The ruleset that shows the profile's devices and nothing else.
     pub ruleset: u16,
     pub environment: BTreeMap<String, String>,
+}
+
+/// Something on the host that the profile names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Where it really is.
+    pub path: String,
+    /// Links that lead there from the profile's path, each with its text.
+    pub links: Vec<(String, String)>,
+    pub stat: Stat,
+    /// Whether every user of the host can get there.
+    pub is_enterable: bool,
+}
+
+/// A file system that is mounted in a granted directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submount {
+    pub path: String,
+    /// The directory, by the profile's path.
+    pub of: String,
+    pub stat: Stat,
+}
+
+/// A file that is made in the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub content: Arc<[u8]>,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Made {
+    /// By everybody, and written by nobody.
+    pub fn readable(content: Vec<u8>) -> Made {
+        Made {
+            content: content.into(),
+            mode: 0o444,
+            uid: 0,
+            gid: 0,
+        }
+    }
+}
+
+/// Whether a path lies below another one, and isn't it.
+pub fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
+}
+
+impl Host {
+    /// Writable directories that every user of the host can enter: what the service leaves there, he can
+    /// use. By the profile's paths.
+    pub fn enterable_writables(&self, profile: &crate::profile::Profile) -> Vec<String> {
+        let paths = profile.root.rw.iter().map(|rw| &rw.path);
+        paths
+            .filter(|path| {
+                self.sources
+                    .get(*path)
+                    .is_some_and(|granted| granted.is_enterable)
+            })
+            .cloned()
+            .collect()
+    }
 }
 
 /// One thing to do. Its Display is the only wording there is of it.
@@ -48,6 +122,20 @@ pub enum Step {
     },
     /// An empty file in the skeleton, to mount a file on; goes with the skeleton.
     MountPoint {
+        path: String,
+    },
+    /// A file in the skeleton, with its content; goes with the skeleton.
+    File {
+        path: String,
+        made: Made,
+    },
+    /// A symbolic link in the skeleton; goes with the skeleton.
+    Link {
+        path: String,
+        text: String,
+    },
+    /// A file of the skeleton that was needed to mount it elsewhere loses its name.
+    Unlink {
         path: String,
     },
     Mount {
@@ -85,6 +173,16 @@ impl fmt::Display for Step {
                 write!(formatter, "make the directory {path} (mode {mode:04o})")
             }
             Step::MountPoint { path } => write!(formatter, "make the mount point {path}"),
+            Step::File { path, made } => write!(
+                formatter,
+                "make the file {path} ({} bytes, mode {:04o}, owner {}:{})",
+                made.content.len(),
+                made.mode,
+                made.uid,
+                made.gid
+            ),
+            Step::Link { path, text } => write!(formatter, "make the link {path} to {text}"),
+            Step::Unlink { path } => write!(formatter, "take the name {path} away"),
             Step::Mount { mount, .. } => mounting(formatter, mount),
             Step::Seal { mount } => write!(formatter, "make {} read-only", mount.target),
             Step::Address(alias) => write!(
@@ -100,7 +198,7 @@ impl fmt::Display for Step {
 
 fn mounting(formatter: &mut fmt::Formatter<'_>, mount: &Nmount) -> fmt::Result {
     match &mount.filesystem {
-        Filesystem::Nullfs { source } => {
+        Filesystem::Nullfs { source, .. } => {
             write!(formatter, "mount {source} at {} (nullfs", mount.target)?
         }
         Filesystem::Tmpfs { size, .. } => write!(
@@ -184,16 +282,17 @@ impl Plan {
         let directory = format!("{STATE}/{label}");
         let root = format!("{directory}/root");
         let jail = jail_name(label);
+        let tree = Tree::of(profile, host)?;
         let mut steps = vec![
             Step::Root { path: root.clone() },
             Step::Mount {
-                mount: tree::skeleton(&root, false),
+                mount: tree.skeleton(&root, false),
                 source: None,
             },
         ];
-        steps.extend(tree::steps(profile, host, &root)?);
+        steps.extend(tree.steps(&root));
         steps.push(Step::Seal {
-            mount: tree::skeleton(&root, true),
+            mount: tree.skeleton(&root, true),
         });
         for network in [&profile.jail.ip4, &profile.jail.ip6] {
             if let Network::Addresses(addresses) = network {

@@ -52,25 +52,46 @@ pub struct Access {
     pub instances: Vec<String>,
 }
 
-/// What exists inside.
+/// What exists inside. Every path is the same inside and on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Root {
+    pub closure: Closure,
+    /// Further programs, which get all that they need like the one that is run.
+    pub programs: Vec<String>,
+    /// Patterns of libraries that programs open by themselves.
+    pub libraries: Vec<String>,
     pub ro: Vec<String>,
     pub rw: Vec<Writable>,
     pub tmpfs: Vec<Tmpfs>,
+    /// Files that are made, by their paths.
+    pub files: BTreeMap<String, Content>,
+    /// Files and directories of granted trees that are hidden.
+    pub mask: Vec<String>,
+    pub sockets: Vec<Socket>,
     pub devices: Vec<String>,
 }
 
+/// Whether what programs need is worked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Closure {
+    #[default]
+    Auto,
+    Off,
+}
+
 /// A host directory that the service may write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Writable {
     pub path: String,
     pub noexec: bool,
     pub nosymfollow: bool,
     /// Waives ownership of the directory itself, never of what leads to it.
     pub untrusted: bool,
-    /// Another instance that says so too may write it at the same time.
+    /// Other instances may hold it at the same time.
     pub shared: bool,
+    /// What the directory must have.
+    pub owner: Option<String>,
+    pub mode: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +103,26 @@ pub struct Tmpfs {
     /// A user of the host; root when absent.
     pub owner: Option<String>,
     pub noexec: bool,
+    pub nosymfollow: bool,
+}
+
+/// What a file that is made holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The accounts that the service needs, and no others.
+    Synthetic,
+    /// What the host's file holds at launch.
+    Host,
+    Text(String),
+}
+
+/// Sockets of the host that the service may connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// /var/run/log, by way of a relay.
+    Syslog,
+    /// All that are in a directory.
+    Directory(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

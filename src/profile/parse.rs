@@ -2,12 +2,14 @@
 //! files together. Pure: the caller opened the files and says which instance is meant.
 //! Nothing is ignored. What isn't understood is an error, and all errors come back at once.
 
+mod root;
 mod sections;
 mod typed;
 
 use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
 use super::{
-    Access, Jail, Network, Output, Proccontrol, Profile, Rctl, Restart, Root, Supervise, values,
+    Access, Closure, Jail, Network, Output, Proccontrol, Profile, Rctl, Restart, Root, Supervise,
+    values,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -89,18 +91,12 @@ struct Reader<'a> {
     syntax_is_sound: bool,
     /// Lines of this file whose syntax is broken: what was recovered from them is a guess.
     broken_lines: BTreeSet<usize>,
-    /// The last word on closure, and whether it is one that is supported.
-    closure: Option<(Place<'a>, Closure)>,
+    /// Where programs or libraries are listed.
+    needs_closure: Option<Place<'a>>,
     mode_is_written: bool,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
     addresses: BTreeMap<IpAddr, Place<'a>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closure {
-    Off,
-    Auto,
 }
 
 impl<'a> Reader<'a> {
@@ -114,7 +110,7 @@ impl<'a> Reader<'a> {
             found: Vec::new(),
             syntax_is_sound: true,
             broken_lines: BTreeSet::new(),
-            closure: None,
+            needs_closure: None,
             mode_is_written: false,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
@@ -207,11 +203,12 @@ impl<'a> Reader<'a> {
             source: self.main,
             span: 0..0,
         };
-        let auto = "closure = \"auto\" is not supported yet; write closure = \"off\" and list directories in ro";
-        match self.closure.clone() {
-            Some((_, Closure::Off)) => {}
-            Some((place, Closure::Auto)) => self.error_at(&place, auto.to_owned()),
-            None => self.error_at(&main, auto.to_owned()),
+        if self.profile.root.closure == Closure::Off
+            && let Some(place) = self.needs_closure.clone()
+        {
+            let message =
+                "programs and libraries need closure = \"auto\"; list files in ro instead";
+            self.error_at(&place, message.to_owned());
         }
         if !self.mode_is_written {
             self.error_at(
@@ -231,10 +228,10 @@ impl<'a> Reader<'a> {
                 self.error_at(&place, format!("{} would cover the devices", quoted(&path)));
             }
             if index == MOUNTS {
-                self.error_at(&place, format!("more than {MOUNTS} of ro, rw and tmpfs"));
+                self.error_at(&place, format!("more than {MOUNTS} paths in [root]"));
             }
             if seen.contains(&path) {
-                self.error_at(&place, format!("{} is mounted twice", quoted(&path)));
+                self.error_at(&place, format!("{} is given twice", quoted(&path)));
             }
             seen.insert(path);
         }

@@ -3,7 +3,7 @@
 
 use super::diagnostic::{nearest, quoted};
 use super::schema;
-use super::{Address, Network, Output};
+use super::{Address, Content, Network, Output};
 use crate::kernel::{Limit, UNLIMITED};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -177,6 +177,27 @@ pub fn path_below_root(text: &str) -> Checked<String> {
     match path(text)?.as_str() {
         "/" => Err("path \"/\" is the root itself".to_owned()),
         below => Ok(below.to_owned()),
+    }
+}
+
+/// Files of accounts that can be made up (passwd(5), group(5)).
+pub const SYNTHETIC: [&str; 4] = ["/etc/passwd", "/etc/group", "/etc/pwd.db", "/etc/spwd.db"];
+
+/// What a file of `files` holds. A text ends with a newline, so that no misspelt word is one.
+pub fn content(path: &str, text: &str) -> Checked<Content> {
+    match text {
+        "host" => Ok(Content::Host),
+        "synthetic" if SYNTHETIC.contains(&path) => Ok(Content::Synthetic),
+        "synthetic" => Err(format!(
+            "{} can't be synthetic; only {} can",
+            quoted(path),
+            SYNTHETIC.join(", ")
+        )),
+        text if text.is_empty() || text.ends_with('\n') => Ok(Content::Text(text.to_owned())),
+        text => Err(format!(
+            "{} is neither \"host\" nor \"synthetic\", nor a text: a text ends with a newline",
+            quoted(text)
+        )),
     }
 }
 

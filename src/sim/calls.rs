@@ -44,10 +44,14 @@ impl Kernel for Sim {
         getpwuid(uid: u32) -> Option<User> =
             |world, _pid| Ok(world.users.iter().find(|user| user.uid == uid).cloned());
         getgrnam(name: &str) -> Option<u32> = |world, _pid| Ok(world.groups.get(name).copied());
+        getgrgid(gid: u32) -> Option<String> = |world, _pid| {
+            Ok(world.groups.iter().find(|group| *group.1 == gid).map(|group| group.0.clone()))
+        };
         openat(at: At, path: &str, how: Open) -> Fd = |world, pid| world.openat(pid, at, path, how);
         close(fd: Fd) -> () = |world, pid| world.close(pid, fd);
         fstat(fd: Fd) -> Stat = |world, pid| world.fstat(pid, fd);
         lstatat(at: At, path: &str) -> Stat = |world, pid| world.lstatat(pid, at, path);
+        readlinkat(at: At, path: &str) -> String = |world, pid| world.readlinkat(pid, at, path);
         acl_is_trivial(fd: Fd) -> bool = |world, pid| world.acl_is_trivial(pid, fd);
         write(fd: Fd, bytes: &[u8]) -> usize = |world, pid| world.write(pid, fd, bytes);
         mkdirat(at: At, path: &str, mode: u32) -> () = |world, pid| world.mkdirat(pid, at, path, mode);
@@ -170,12 +174,6 @@ impl Kernel for Sim {
 
     fn clear_environment(&mut self) {}
 
-    fn realtime_s(&mut self) -> u64 {
-        self.always("realtime_s", 0, |world, _| {
-            Ok(1_800_000_000 + world.clock_ms / 1000)
-        })
-    }
-
     fn getpgrp(&mut self) -> Pid {
         self.always("getpgrp", Pid(0), |world, pid| {
             Ok(Pid(world.process(pid)?.session))
@@ -189,6 +187,21 @@ impl Kernel for Sim {
             local: 0,
             ..*attributes
         }
+    }
+
+    fn realtime(&mut self) -> (i64, i64) {
+        self.always("realtime", (0, 0), |world, _| Ok(world.now()))
+    }
+
+    fn pread(&mut self, fd: Fd, buffer: &mut [u8], offset: u64) -> Outcome<usize> {
+        let detail = || format!("{fd:?}, {} at {offset}", buffer.len());
+        let read = self.call("pread", detail, |world, pid| {
+            world.pread(pid, fd, buffer.len(), offset)
+        })?;
+        for (to, from) in buffer.iter_mut().zip(&read) {
+            *to = *from;
+        }
+        Ok(read.len())
     }
 
     fn umask(&mut self, mask: u32) {

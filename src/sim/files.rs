@@ -87,8 +87,10 @@ impl World {
         let mut inode = Inode::new(kind, mode & !umask & 0o7777, uid, gid, directory);
         inode.ctime = self.now();
         self.inodes.insert(id, inode);
+        let now = self.now();
         let parent = self.inode_mut(directory)?;
         parent.children.insert(found.name.clone(), id);
+        parent.ctime = now;
         if kind == FileKind::Directory {
             parent.links += 1;
         }
@@ -158,6 +160,31 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn readlinkat(&self, pid: i32, at: At, path: &str) -> Res<String> {
+        let place = self.find(pid, at, path, Last::NoFollow)?.existing()?;
+        let inode = self.inode(place.inode)?;
+        if inode.kind != FileKind::Symlink {
+            return Err(Errno::EINVAL.into());
+        }
+        String::from_utf8(inode.data.clone()).map_err(|_| Errno::EILSEQ.into())
+    }
+
+    pub(super) fn pread(&self, pid: i32, fd: Fd, length: usize, offset: u64) -> Res<Vec<u8>> {
+        let place = match self.description(pid, fd)? {
+            Description::Vnode {
+                readable: false, ..
+            } => return Err(Errno::EBADF.into()),
+            Description::Vnode { place, .. } => *place,
+            _ => return Err(Errno::EOPNOTSUPP.into()),
+        };
+        let inode = self.inode(place.inode)?;
+        if inode.kind == FileKind::Directory {
+            return Err(Errno::EISDIR.into());
+        }
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(inode.data.iter().skip(from).take(length).copied().collect())
+    }
+
     pub(super) fn unlinkat(&mut self, pid: i32, at: At, path: &str, what: Unlink) -> Res<()> {
         let found = self.find(pid, at, path, Last::NoFollow)?;
         let place = found.existing()?;
@@ -189,12 +216,15 @@ impl World {
         if self.mounts.iter().any(|mount| mount.covered == Some(place)) {
             return Err(Errno::EBUSY.into());
         }
+        let now = self.now();
         let directory = self.inode_mut(found.parent.inode)?;
         directory.children.remove(&found.name);
+        directory.ctime = now;
         if is_directory {
             directory.links = directory.links.saturating_sub(1);
         }
         let inode = self.inode_mut(place.inode)?;
+        inode.ctime = now;
         inode.links = if is_directory {
             0
         } else {

@@ -1,5 +1,6 @@
 //! Building worlds, and one that looks like a FreeBSD 15 host.
 
+use super::image::Elf;
 use super::world::Inode;
 use super::world::{Behaviour, ROOT, World};
 use crate::kernel::{Alias, DevfsAct, FileKind, Lock, User};
@@ -29,7 +30,7 @@ const PARAMETERS: &str = "jid name path parent dying children.cur children.max c
 
 const SYSCTLS: &str = "kern.osreldate=1500068 kern.ostype=FreeBSD kern.osrelease=15.1-RELEASE \
     kern.boot_id=0123456789abcdef0123456789abcdef kern.bootid=0123456789abcdef0123456789abcdef \
-    kern.hostname=host.example kern.securelevel=-1 kern.racct.enable=1 net.fibs=2 security.jail.vnet=0 \
+    kern.hostname=host.example hw.machine=amd64 kern.securelevel=-1 kern.racct.enable=1 net.fibs=2 security.jail.vnet=0 \
     security.jail.meta_maxbufsize=4096 vfs.usermount=0 security.bsd.allow_tiocsti=1 kern.ipc.maxsockbuf=2097152 \
     vfs.nullfs.cache_vnodes=1 security.bsd.see_jail_proc=1";
 
@@ -86,16 +87,19 @@ impl World {
             && let Some(directory) = self.inodes.get_mut(&parent.inode)
         {
             directory.children.insert(name.to_string(), id);
+            directory.ctime = ctime;
         }
         self
     }
 
     /// Takes a name away, with all below it.
     pub fn remove(&mut self, path: &str) -> &mut World {
+        let now = self.now();
         if let Some((above, name)) = path.rsplit_once('/')
             && let Some(parent) = self.at(if above.is_empty() { "/" } else { above })
         {
             parent.children.remove(name);
+            parent.ctime = now;
         }
         self
     }
@@ -160,6 +164,38 @@ impl World {
         self
     }
 
+    /// Programs and libraries, each as whole as it has to be to be read.
+    fn programs(&mut self) {
+        let program = Elf::program(&["libc.so.7", "libsys.so.7"]).bytes();
+        for path in PROGRAMS.split_whitespace() {
+            self.file(path, 0o755, 0, 0, &program);
+        }
+        self.file("/usr/bin/su", 0o4555, 0, 0, &program);
+        let linker = Elf::library("ld-elf.so.1", &[]).bytes();
+        self.file("/libexec/ld-elf.so.1", 0o555, 0, 0, &linker);
+        let server = Elf::program(&["libssl.so.35", "libthr.so.3", "libc.so.7", "libsys.so.7"]);
+        self.file("/usr/local/sbin/nginx", 0o755, 0, 0, &server.bytes());
+        for path in LIBRARIES.split_whitespace() {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let own = Elf {
+                auxiliaries: if name == "libc.so.7" {
+                    &["libsys.so.7"]
+                } else {
+                    &[]
+                },
+                ..Elf::library(
+                    name,
+                    if name == "libsys.so.7" {
+                        &[]
+                    } else {
+                        &["libsys.so.7"]
+                    },
+                )
+            };
+            self.file(path, 0o444, 0, 0, &own.bytes());
+        }
+    }
+
     /// A plausible FreeBSD 15 host.
     pub fn freebsd() -> World {
         let mut world = World::new();
@@ -176,13 +212,7 @@ impl World {
         world
             .dir("/home/alice", 0o755, 1001, 1001)
             .dir("/home/bob", 0o700, 1002, 1002);
-        for path in PROGRAMS.split_whitespace() {
-            world.file(path, 0o755, 0, 0, b"\x7fELF");
-        }
-        world.file("/usr/bin/su", 0o4555, 0, 0, b"\x7fELF");
-        for path in LIBRARIES.split_whitespace() {
-            world.file(path, 0o444, 0, 0, b"\x7fELF");
-        }
+        world.programs();
         for path in TEXTS.split_whitespace() {
             world.file(path, 0o644, 0, 0, b"text\n");
         }

@@ -10,6 +10,7 @@ mod differences;
 mod files;
 mod host;
 mod identity;
+pub mod image;
 mod jails;
 mod lookup;
 mod mounts;

@@ -40,7 +40,7 @@ impl World {
             rules: Vec::new(),
         };
         match &wanted.filesystem {
-            Filesystem::Nullfs { source } => {
+            Filesystem::Nullfs { source, .. } => {
                 let lower = self.find(pid, At::Cwd, source, Last::Follow)?.existing()?;
                 let below = self.inode(lower.inode)?.kind;
                 if below != kind || !matches!(kind, FileKind::Directory | FileKind::Regular) {

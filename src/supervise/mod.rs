@@ -12,6 +12,7 @@ pub mod watch;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::{self, Rulesets};
+use crate::instances::seconds;
 use crate::kernel::{
     At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
 };
@@ -162,7 +163,7 @@ impl Session<'_> {
             is_one_off: self.job.permit.is_one_off(),
             caller: self.job.permit.caller().uid,
             pid: kernel.getpid().0,
-            started: kernel.realtime_s(),
+            started: seconds(kernel),
         })
     }
 

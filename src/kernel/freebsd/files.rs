@@ -140,6 +140,28 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Outcome<usize> {
     })
 }
 
+pub fn pread(fd: Fd, buffer: &mut [u8], offset: u64) -> Outcome<usize> {
+    let offset = i64::try_from(offset).map_err(|_| Failure::new("pread", Errno::EINVAL))?;
+    // SAFETY: `buffer` is writable for as many bytes as are asked for.
+    counted("pread", unsafe {
+        libc::pread(fd.0, buffer.as_mut_ptr().cast(), buffer.len(), offset)
+    })
+}
+
+pub fn readlinkat(at: At, path: &str) -> Outcome<String> {
+    const CALL: &str = "readlinkat";
+    let path = c_string(CALL, path)?;
+    let mut buffer = [0_u8; 1024];
+    let (room, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: `path` is NUL-terminated, `room` is writable for `length` bytes, and both outlive the call.
+    let filled = unsafe { libc::readlinkat(start(at), path.as_ptr(), room, length) };
+    let filled = counted(CALL, filled)?;
+    // A text that fills the buffer may have been cut.
+    let text = buffer.get(..filled).filter(|text| text.len() < length);
+    let text = text.ok_or(Failure::new(CALL, Errno::ENAMETOOLONG))?;
+    String::from_utf8(text.to_vec()).map_err(|_| Failure::new(CALL, Errno::EILSEQ))
+}
+
 pub fn write(fd: Fd, bytes: &[u8]) -> Outcome<usize> {
     // SAFETY: `bytes` is readable for as many bytes as are offered.
     counted("write", unsafe {

@@ -62,8 +62,8 @@ impl Kernel for FreeBsd {
         event::monotonic_ms()
     }
 
-    fn realtime_s(&mut self) -> u64 {
-        event::realtime_s()
+    fn realtime(&mut self) -> (i64, i64) {
+        event::realtime()
     }
 
     fn getpwnam(&mut self, name: &str) -> Outcome<Option<User>> {
@@ -78,6 +78,12 @@ impl Kernel for FreeBsd {
     fn getgrnam(&mut self, name: &str) -> Outcome<Option<u32>> {
         let group = account("getgrnam_r", nix::unistd::Group::from_name(name))?;
         Ok(group.map(|group| group.gid.as_raw()))
+    }
+
+    fn getgrgid(&mut self, gid: u32) -> Outcome<Option<String>> {
+        let gid = nix::unistd::Gid::from_raw(gid);
+        let group = account("getgrgid_r", nix::unistd::Group::from_gid(gid))?;
+        Ok(group.map(|group| group.name))
     }
 
     fn openat(&mut self, at: At, path: &str, how: Open) -> Outcome<Fd> {
@@ -98,6 +104,14 @@ impl Kernel for FreeBsd {
 
     fn acl_is_trivial(&mut self, fd: Fd) -> Outcome<bool> {
         files::acl_is_trivial(fd)
+    }
+
+    fn readlinkat(&mut self, at: At, path: &str) -> Outcome<String> {
+        files::readlinkat(at, path)
+    }
+
+    fn pread(&mut self, fd: Fd, buffer: &mut [u8], offset: u64) -> Outcome<usize> {
+        files::pread(fd, buffer, offset)
     }
 
     fn read(&mut self, fd: Fd, buffer: &mut [u8]) -> Outcome<usize> {

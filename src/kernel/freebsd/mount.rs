@@ -27,9 +27,13 @@ pub fn nmount(mount: &Nmount) -> Outcome<()> {
     options.text("fstype", mount.filesystem.name())?;
     options.text("fspath", &mount.target)?;
     match &mount.filesystem {
-        Filesystem::Nullfs { source } => {
+        Filesystem::Nullfs { source, sockets } => {
             options.text("from", source)?;
-            options.flag("nounixbypass")?;
+            options.flag(if *sockets {
+                "unixbypass"
+            } else {
+                "nounixbypass"
+            })?;
         }
         Filesystem::Tmpfs {
             size,

@@ -5,9 +5,9 @@
 use super::super::diagnostic::quoted;
 use super::super::schema::{self, Support};
 use super::super::values;
-use super::super::{Address, Network, Restart, Tmpfs, Writable};
+use super::super::{Address, Network, Restart};
 use super::typed::{Percent, append, fill, replace};
-use super::{Closure, Reader, Standing, Value};
+use super::{Reader, Standing, Value};
 use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
@@ -192,128 +192,6 @@ impl Reader<'_> {
                 &mut self.profile.access.instances,
             ),
             _ => self.unhandled(key, value),
-        }
-    }
-
-    fn assign_root(&mut self, key: &'static schema::Key, value: &Value<'_>) {
-        match key.name {
-            "closure" => {
-                let words = [("off", Closure::Off), ("auto", Closure::Auto)];
-                // A word that is neither is one error, not also a missing "off".
-                let closure = self.word(key, value, &words).unwrap_or(Closure::Off);
-                self.closure = Some((self.place(value), closure));
-            }
-            "ro" => {
-                for item in self.items(key, value) {
-                    if let Some(path) =
-                        self.one(key, item, Percent::Instance, values::path_below_root)
-                    {
-                        self.mounts.push((path.clone(), self.place(item)));
-                        self.profile.root.ro.push(path);
-                    }
-                }
-            }
-            "rw" => self
-                .items(key, value)
-                .into_iter()
-                .for_each(|item| self.writable(key, item)),
-            "tmpfs" => self
-                .items(key, value)
-                .into_iter()
-                .for_each(|item| self.tmpfs(key, item)),
-            "devices" => {
-                append(
-                    self.list(key, value, Percent::Refused, values::device),
-                    &mut self.profile.root.devices,
-                );
-            }
-            _ => self.unhandled(key, value),
-        }
-    }
-
-    fn writable(&mut self, list: &'static schema::Key, item: &Value<'_>) {
-        let mut rw = Writable {
-            path: String::new(),
-            noexec: false,
-            nosymfollow: false,
-            untrusted: false,
-            shared: false,
-        };
-        let place = match item.get_ref() {
-            DeValue::String(_) => {
-                replace(
-                    self.one(list, item, Percent::Instance, values::path_below_root),
-                    &mut rw.path,
-                );
-                Some(self.place(item))
-            }
-            DeValue::Table(table) => {
-                for (key, value) in self.known_entries("root.rw", table) {
-                    match key.name {
-                        "path" => {
-                            replace(
-                                self.one(key, value, Percent::Instance, values::path_below_root),
-                                &mut rw.path,
-                            );
-                        }
-                        "noexec" => replace(self.boolean(key, value), &mut rw.noexec),
-                        "nosymfollow" => replace(self.boolean(key, value), &mut rw.nosymfollow),
-                        "untrusted" => replace(self.boolean(key, value), &mut rw.untrusted),
-                        "shared" => replace(self.boolean(key, value), &mut rw.shared),
-                        _ => self.unhandled(key, value),
-                    }
-                }
-                self.required("path", "rw", table, item)
-            }
-            _ => return self.wrong_type("rw", "table or string", item),
-        };
-        if let Some(place) = place.filter(|_| !rw.path.is_empty()) {
-            self.mounts.push((rw.path.clone(), place));
-            self.profile.root.rw.push(rw);
-        }
-    }
-
-    fn tmpfs(&mut self, list: &'static schema::Key, item: &Value<'_>) {
-        let DeValue::Table(table) = item.get_ref() else {
-            return self.wrong_type(list.name, "table", item);
-        };
-        let mut tmpfs = Tmpfs {
-            path: String::new(),
-            size: 0,
-            mode: 0o755,
-            owner: None,
-            noexec: false,
-        };
-        for (key, value) in self.known_entries("root.tmpfs", table) {
-            match key.name {
-                "path" => {
-                    replace(
-                        self.one(key, value, Percent::Instance, values::path_below_root),
-                        &mut tmpfs.path,
-                    );
-                }
-                "size" => replace(
-                    self.amount(key, value, values::size_above_zero),
-                    &mut tmpfs.size,
-                ),
-                "mode" => replace(
-                    self.one(key, value, Percent::Refused, values::mode),
-                    &mut tmpfs.mode,
-                ),
-                "owner" => fill(
-                    self.one(key, value, Percent::Refused, values::account),
-                    &mut tmpfs.owner,
-                ),
-                "noexec" => replace(self.boolean(key, value), &mut tmpfs.noexec),
-                _ => self.unhandled(key, value),
-            }
-        }
-        let place = self.required("path", "tmpfs", table, item);
-        if self.required("size", "tmpfs", table, item).is_some()
-            && let Some(place) = place.filter(|_| !tmpfs.path.is_empty())
-        {
-            self.mounts.push((tmpfs.path.clone(), place));
-            self.profile.root.tmpfs.push(tmpfs);
         }
     }
 

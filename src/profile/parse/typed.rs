@@ -4,7 +4,7 @@
 use super::super::diagnostic::{nearest, quoted};
 use super::super::schema::{self, Key, Support};
 use super::{Place, Reader, Value};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use toml::de::{DeTable, DeValue};
 
 /// What "%i" in a value is.
@@ -53,8 +53,20 @@ impl<'a> Reader<'a> {
             self.wrong_type(name, "string", value);
             return None;
         };
+        let text = text.to_string();
+        self.put_in(name, &text, value.span(), percent)
+    }
+
+    /// `text` is a value or a key, at `span`.
+    pub(super) fn put_in(
+        &mut self,
+        name: &str,
+        text: &str,
+        span: Range<usize>,
+        percent: Percent,
+    ) -> Option<String> {
         if text.contains('\0') {
-            self.error(value.span(), format!("\"{name}\" has a NUL character"));
+            self.error(span, format!("\"{name}\" has a NUL character"));
             return None;
         }
         match (percent, self.instance) {
@@ -62,11 +74,11 @@ impl<'a> Reader<'a> {
             (Percent::Plain, _) => Some(text.to_string()),
             (Percent::Instance, Some(instance)) => Some(text.replace("%i", instance)),
             (Percent::Instance, None) => {
-                self.error(value.span(), "%i needs an instance (NAME@X)".to_owned());
+                self.error(span, "%i needs an instance (NAME@X)".to_owned());
                 None
             }
             (Percent::Refused, _) => {
-                self.error(value.span(), format!("%i may not stand in \"{name}\""));
+                self.error(span, format!("%i may not stand in \"{name}\""));
                 None
             }
         }
@@ -254,12 +266,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(super) fn unknown(
-        &mut self,
-        section: &'static str,
-        name: &str,
-        span: std::ops::Range<usize>,
-    ) {
+    pub(super) fn unknown(&mut self, section: &'static str, name: &str, span: Range<usize>) {
         let known = schema::KEYS
             .iter()
             .filter(|key| key.support == Support::Now);

@@ -1,0 +1,82 @@
+//! What the programs of a profile need on this host.
+
+use super::accounts::Service;
+use crate::closure::finder::System;
+use crate::closure::graph::How;
+use crate::closure::{self, Closure, Wanted};
+use crate::error::Error;
+use crate::kernel::Kernel;
+use crate::permit::Permit;
+use crate::profile;
+use crate::trust::walk::Walker;
+
+/// `None`: the profile lists all there is by itself.
+pub fn look<K: Kernel>(
+    walker: &mut Walker<'_, K>,
+    permit: &Permit,
+    service: &Service,
+) -> Result<Option<Closure>, Error> {
+    let root = &permit.profile().root;
+    if root.closure == profile::Closure::Off {
+        return Ok(None);
+    }
+    let command = permit.command().and_then(<[String]>::first);
+    let main = command.or(permit.profile().program.as_ref());
+    if let Some(command) = command.filter(|command| !command.starts_with('/')) {
+        let words = format!("{command:?}: a command is an absolute path");
+        return Err(Error::Usage(words));
+    }
+    let wanted = Wanted {
+        programs: main.into_iter().chain(&root.programs).cloned().collect(),
+        libraries: root.libraries.clone(),
+        system: system(walker.files())?,
+    };
+    // What is in a file isn't for whoever could only name it.
+    let is_strangers = command.is_some() && !permit.is_roots();
+    let found = closure::find(walker, &wanted).map_err(|refusal| match is_strangers {
+        true => Error::Profile(refusal.discreet().to_string()),
+        false => Error::Profile(refusal.to_string()),
+    })?;
+    match forbidden(&found, service) {
+        None => Ok(Some(found)),
+        Some((path, _))
+            if is_strangers && wanted.programs.first().is_none_or(|own| own != path) =>
+        {
+            Err(Error::Profile(closure::UNSAID.to_string()))
+        }
+        Some((path, words)) => Err(Error::Profile(format!(
+            "{path} can't be {words} by the service's user {}",
+            service.user.name
+        ))),
+    }
+}
+
+fn system<K: Kernel>(kernel: &mut K) -> Result<System, Error> {
+    let mut ask = |name: &str| {
+        kernel
+            .sysctl_text(name)
+            .map_err(|failure| Error::step(format!("ask for {name}"), failure))
+    };
+    Ok(System {
+        machine: ask("hw.machine")?,
+        name: ask("kern.ostype")?,
+        release: ask("kern.osrelease")?,
+    })
+}
+
+/// rtld passes over what it can't read, and would go on to look where nothing is: better said here.
+fn forbidden<'a>(closure: &'a Closure, service: &Service) -> Option<(&'a str, &'static str)> {
+    closure.graph.edges().iter().find_map(|edge| {
+        let is_script = || {
+            let mut edges = closure.graph.edges().iter();
+            edges.any(|next| next.how == How::Script && next.from.as_ref() == Some(&edge.to))
+        };
+        let (wanted, words) = match edge.how {
+            How::Program if is_script() => (5, "read and executed"),
+            How::Program | How::Script | How::Env | How::Interpreter => (1, "executed"),
+            _ => (4, "read"),
+        };
+        let stat = closure.files.get(&edge.to)?;
+        (!service.may(stat, wanted)).then_some((edge.to.as_str(), words))
+    })
+}
