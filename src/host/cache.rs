@@ -66,8 +66,8 @@ pub fn store<K: Kernel>(
 fn write<K: Kernel>(kernel: &mut K, path: &str, text: &str) -> Result<(), Failure> {
     match kernel.unlinkat(At::Cwd, path, Unlink::File) {
         Err(failure) if failure.errno != Errno::ENOENT => return Err(failure),
-        Err(_) => make_room(kernel)?,
-        Ok(()) => {}
+        Err(_) if !make_room(kernel)? => return Ok(()),
+        _ => {}
     }
     let fd = kernel.openat(At::Cwd, path, Open::CreateNew(0o600))?;
     let mut rest = text.as_bytes();
@@ -81,11 +81,13 @@ fn write<K: Kernel>(kernel: &mut K, path: &str, text: &str) -> Result<(), Failur
     written.and(closed)
 }
 
-fn make_room<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
+/// False where nothing was ever launched since the boot, and there is no place for records.
+fn make_room<K: Kernel>(kernel: &mut K) -> Result<bool, Failure> {
     let directory = directory();
     match kernel.mkdirat(At::Cwd, &directory, 0o700) {
         Err(failure) if failure.errno == Errno::EEXIST => {}
-        other => return other,
+        Err(failure) if failure.errno == Errno::ENOENT => return Ok(false),
+        made => return made.map(|()| true),
     }
     let fd = kernel.openat(At::Cwd, &directory, Open::Directory)?;
     let names = kernel.readdir(fd);
@@ -99,5 +101,5 @@ fn make_room<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
             }
         }
     }
-    Ok(())
+    Ok(true)
 }

@@ -117,6 +117,15 @@ fn only_roots_launches_write_records() {
 }
 
 #[test]
+fn without_a_place_for_records_none_is_kept_and_nothing_is_said() {
+    let mut world = host();
+    world.remove("/var/run/jailrun");
+    let (_, report) = survey_as(&world, LINES, 0);
+    assert!(report.world.place_at("/var/run/jailrun").is_none());
+    assert_eq!(report.world.stderr, Vec::<String>::new());
+}
+
+#[test]
 fn what_is_too_young_to_be_relied_on_is_not_kept() {
     let mut world = host();
     let now = world.at("/lib/libc.so.7").unwrap().data.clone();
