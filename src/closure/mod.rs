@@ -13,6 +13,7 @@ pub mod hints;
 pub mod image;
 pub mod libmap;
 pub mod linker;
+pub mod record;
 pub mod script;
 mod space;
 mod strings;

@@ -1,9 +1,10 @@
 //! What the programs of a profile need on this host.
 
 use super::accounts::Service;
+use super::cache;
 use crate::closure::finder::System;
 use crate::closure::graph::How;
-use crate::closure::{self, Closure, Wanted};
+use crate::closure::{self, Closure, Refusal, Wanted};
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::permit::Permit;
@@ -33,10 +34,13 @@ pub fn look<K: Kernel>(
     };
     // What is in a file isn't for whoever could only name it.
     let is_strangers = command.is_some() && !permit.is_roots();
-    let found = closure::find(walker, &wanted).map_err(|refusal| match is_strangers {
-        true => Error::Profile(refusal.discreet().to_string()),
-        false => Error::Profile(refusal.to_string()),
-    })?;
+    let found = match cache::load(walker.files(), &wanted) {
+        Some(known) => known,
+        None => find(walker, &wanted, permit).map_err(|refusal| match is_strangers {
+            true => Error::Profile(refusal.discreet().to_string()),
+            false => Error::Profile(refusal.to_string()),
+        })?,
+    };
     match forbidden(&found, service) {
         None => Ok(Some(found)),
         Some((path, _))
@@ -49,6 +53,21 @@ pub fn look<K: Kernel>(
             service.user.name
         ))),
     }
+}
+
+/// Works it out, and keeps the answer where it is root who asks: others could fill the place up with the
+/// commands that they give.
+fn find<K: Kernel>(
+    walker: &mut Walker<'_, K>,
+    wanted: &Wanted,
+    permit: &Permit,
+) -> Result<Closure, Refusal> {
+    let now = walker.files().realtime();
+    let found = closure::find(walker, wanted)?;
+    if let Some(seen) = walker.seen().cloned().filter(|_| permit.is_roots()) {
+        cache::store(walker.files(), wanted, &found, &seen, now);
+    }
+    Ok(found)
 }
 
 fn system<K: Kernel>(kernel: &mut K) -> Result<System, Error> {

@@ -1,7 +1,8 @@
 //! Looks the host over for a plan: accounts, sources, devices, what the kernel can. Changes nothing but
-//! for the devfs ruleset, which is inert until a mount names it.
+//! for the devfs ruleset, which is inert until a mount names it, and the record of a closure.
 
 mod accounts;
+pub mod cache;
 mod closure;
 mod contents;
 pub mod db;
