@@ -7,6 +7,7 @@ mod closure;
 mod contents;
 pub mod db;
 mod devices;
+mod limits;
 mod sources;
 mod submounts;
 pub mod synthetic;
@@ -59,6 +60,8 @@ pub fn survey<K: Kernel>(
         let words = "sockets = [\"syslog\"] is not supported yet";
         return Err(Error::Profile(words.to_string()));
     }
+    limits::addresses(kernel, profile)?;
+    let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;
     let owners = accounts::owners(kernel, profile)?;
     let mut environment = kept;
@@ -85,6 +88,7 @@ pub fn survey<K: Kernel>(
             false => devices::ruleset(kernel, &profile.root.devices, rulesets)?,
         },
         environment,
+        rctl,
     })
 }
 
