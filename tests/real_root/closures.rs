@@ -26,6 +26,7 @@ pub fn closure(program: &str) -> Result<Closure, String> {
     let wanted = Wanted {
         programs: vec![program.to_string()],
         libraries: Vec::new(),
+        modules: Vec::new(),
         system: System {
             machine: sysctl("hw.machine"),
             name: sysctl("kern.ostype"),
