@@ -28,8 +28,10 @@ pub fn question(wanted: &Wanted) -> String {
         system.release.as_str(),
     ];
     words.extend(wanted.programs.iter().map(String::as_str));
-    words.push("");
-    words.extend(wanted.libraries.iter().map(String::as_str));
+    for list in [&wanted.libraries, &wanted.modules] {
+        words.push("");
+        words.extend(list.iter().map(String::as_str));
+    }
     fields(&words)
 }
 
@@ -173,6 +175,7 @@ fn words_of(how: &How) -> (&'static str, &str) {
         How::Needed(name) => ("needed", name),
         How::Filter(name) => ("filter", name),
         How::Auxiliary(name) => ("auxiliary", name),
+        How::Module(name) => ("module", name),
     }
 }
 
@@ -186,6 +189,7 @@ fn how(word: &str, name: &str) -> Option<How> {
         "needed" => How::Needed(name.to_string()),
         "filter" => How::Filter(name.to_string()),
         "auxiliary" => How::Auxiliary(name.to_string()),
+        "module" => How::Module(name.to_string()),
         _ => return None,
     })
 }

@@ -63,6 +63,7 @@ fn wanted(programs: &[&str], libraries: &[&str]) -> Wanted {
     Wanted {
         programs: strings(programs),
         libraries: strings(libraries),
+        modules: Vec::new(),
         system: System {
             machine: "amd64".to_string(),
             name: "FreeBSD".to_string(),
