@@ -50,7 +50,7 @@ pub enum What {
 /// Why something is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// A key of [root] names it.
+    /// A key of `[root]` names it.
     Key(&'static str),
     /// A program needs it, or is it.
     Closure,

@@ -1,4 +1,4 @@
-//! The keys of [root]. Pure.
+//! The keys of `[root]`. Pure.
 //! Every path that something is mounted on or made at is noted with its place, so that two of them can
 //! be told apart, or not, when all files are read.
 
