@@ -2,10 +2,11 @@
 //! the last. A sweep comes with a canary: something that it must be seen to catch.
 #![allow(clippy::unwrap_used)]
 
-use jailrun::kernel::{Ending, Errno, Limit, signal};
+use jailrun::kernel::{Ending, Errno, Limit, Pid, signal};
+use jailrun::plan;
+use jailrun::profile::values::is_name;
 use jailrun::request::Request;
 use jailrun::run::run;
-
 use jailrun::sim::{Behaviour, Faults, Meddler, Report, Sim, Start, StartFd, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -819,4 +820,12 @@ fn two_instances_share_an_address_and_the_last_one_takes_it_away() {
             .iter()
             .all(|alias| alias.address.to_string() != "127.0.0.80")
     );
+}
+
+#[test]
+fn no_profile_or_instance_has_the_label_of_a_one_off() {
+    let one_off = plan::label("web", None, Some(Pid(4242)));
+    assert!(is_name("web-4242") && !is_name(&one_off));
+    assert_ne!(plan::label("web-4242", None, None), one_off);
+    assert_ne!(plan::label("web", Some("a-4242"), None), one_off);
 }

@@ -265,10 +265,11 @@ pub struct Plan {
 }
 
 /// What an instance is called: its directory, and, behind "jailrun-", its jail. A one-off is told apart
-/// by its supervisor's pid: no other instance has a number for a name.
+/// by its supervisor's pid, behind a sign that no name may have: whoever may run one can't take the place
+/// of an instance. (`a@b` and a profile `a-b` do share a label: only one of them can run.)
 pub fn label(profile: &str, instance: Option<&str>, one_off: Option<Pid>) -> String {
     match (one_off, instance) {
-        (Some(pid), _) => format!("{profile}-{}", pid.0),
+        (Some(pid), _) => format!("{profile}+{}", pid.0),
         (None, Some(instance)) => format!("{profile}-{instance}"),
         (None, None) => profile.to_string(),
     }

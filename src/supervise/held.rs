@@ -175,14 +175,14 @@ fn write_pid<K: Kernel>(kernel: &mut K, path: &str, fd: Fd, pid: Pid) -> Result<
             "{path} is not a file of root's with one name"
         )));
     }
-    // Whoever can open it can hold its lock.
-    kernel.fchmod(fd, 0o600).map_err(step)?;
     kernel
         .flock(fd, Lock::Exclusive)
         .map_err(|failure| match failure.errno {
             Errno::EAGAIN => Error::Busy(format!("another process holds the pidfile {path}")),
             _ => step(failure),
         })?;
+    // Ours now. Whoever can open it can hold its lock.
+    kernel.fchmod(fd, 0o600).map_err(step)?;
     kernel.ftruncate(fd, 0).map_err(step)?;
     kernel
         .write(fd, pid.0.to_string().as_bytes())
