@@ -35,6 +35,8 @@ pub enum Swept {
 pub fn sweep<K: Kernel>(kernel: &mut K, held: &str) -> Vec<Leftover> {
     let names = match instance::state_names(kernel) {
         Ok(names) => names,
+        // Nothing was ever launched since the boot.
+        Err(failure) if failure.errno == Errno::ENOENT => return Vec::new(),
         Err(failure) => return vec![leftover(format!("read {STATE}"))(failure)],
     };
     let mut leftovers = Vec::new();
