@@ -7,9 +7,9 @@ use crate::exit::Exit;
 use crate::front::{self, Pty, Stay};
 use crate::kernel::{Fd, Kernel, Severity};
 use crate::permit::{Caller, Permit, Wish, authorize};
-use crate::profile::Profile;
 use crate::profile::parse::{Source, includes};
 use crate::profile::values::is_name;
+use crate::profile::{Access, Profile};
 use crate::record::{self, About};
 use crate::request::Request;
 use crate::start::{self, Started};
@@ -220,8 +220,21 @@ pub fn read<K: Kernel>(
             Err(error) => return Err(error),
         }
     }
-    Profile::from_sources(&main, &included, instance)
-        .map_err(|diagnostics| Error::Profile(diagnostics.to_string()))
+    let mut profile = Profile::from_sources(&main, &included, instance)
+        .map_err(|diagnostics| Error::Profile(diagnostics.to_string()))?;
+    // Who may run a profile is the administrator's to say: a package that is installed must not hand a
+    // set-user-ID program to anybody.
+    if !is_administrators(&main.name) {
+        profile.access = Access::default();
+    }
+    Ok(profile)
+}
+
+/// Whether a profile's file is in the administrator's place.
+pub fn is_administrators(path: &str) -> bool {
+    let [admin, _] = profile_places();
+    path.strip_prefix(&admin)
+        .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A broken file of the administrator's never falls back to a package's: only an absent one does.

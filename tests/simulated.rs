@@ -264,6 +264,22 @@ fn access_decides_who_may_what() {
     }
 }
 
+#[test]
+fn a_package_gives_nobody_access() {
+    let mut before = host();
+    let text = access("users = [\"alice\"]\nany_command = true");
+    for (place, status) in [("share", 77), ("etc", 0)] {
+        let directory = format!("/usr/local/{place}/jailrun/profiles");
+        before.dir(&directory, 0o755, 0, 0);
+        let file = format!("{directory}/package.toml");
+        before.file(&file, 0o644, 0, 0, text.as_bytes());
+        let report = start(&request("package"), &alice(), &before, Faults::none());
+        assert_eq!(report.ending, Ending::Exited(status), "{place}");
+        let ran = report.world.executed.len() - before.executed.len();
+        assert_eq!(ran, usize::from(status == 0), "{place}");
+    }
+}
+
 /// What is left, but for the count of refusals, which is meant to stay.
 fn unsaid(report: &Report, before: &World) -> Vec<String> {
     let mut left = report.world.differences(before);
