@@ -45,6 +45,12 @@ pub fn world(host: Option<&str>, sources: &Sources) -> Result<World, Trouble> {
     Ok(world)
 }
 
+/// Whose host it was, for standard error: no reader may take it for the one he is on.
+pub fn said(done: &str, host: &Option<String>) -> String {
+    let what = host.as_deref().unwrap_or("share/host.toml");
+    format!("{done} for the host that {what} describes")
+}
+
 fn describe(world: &mut World, section: &str, value: &Value) -> Result<(), String> {
     match (section, value) {
         ("sysctl", Value::Table(entries)) => {

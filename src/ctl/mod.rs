@@ -78,7 +78,7 @@ fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<
         Some(("check", found)) => check::run(found, out),
         Some(("plan", found)) => plan::run(found, out, err),
         Some(("profiles", found)) => profiles::run(found, out),
-        Some(("rehearse", found)) => rehearse::run(found, out),
+        Some(("rehearse", found)) => rehearse::run(found, out, err),
         Some((verb @ ("list" | "show" | "stop" | "enter" | "cleanup"), found)) => {
             instances::run(verb, found, out)
         }

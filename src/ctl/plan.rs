@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::permit::Caller;
 use crate::plan::{self, ChildPlan, Plan};
 use crate::request::Request;
-use crate::sim::{Faults, Sim, Start};
+use crate::sim::{Faults, Sim, Start, World};
 use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,15 +27,11 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     let is_described = real.is_none();
     let planned = match real {
         Some(planned) => planned,
-        None => simulated(&asked, host.as_deref(), &sources)?,
+        None => simulated(described::world(host.as_deref(), &sources)?, &asked),
     };
     let planned = planned.map_err(|error| Trouble::about(&sources.name, &error))?;
     if is_described {
-        let what = host.as_deref().unwrap_or("share/host.toml");
-        let _ = writeln!(
-            err,
-            "jailrunctl: planned for the host that {what} describes"
-        );
+        let _ = writeln!(err, "jailrunctl: {}", described::said("planned", &host));
     }
     match found.get_flag("json") {
         true => print(out, json(&planned))?,
@@ -66,18 +62,14 @@ fn here(_: &Request, _: &str, _: Option<&str>) -> Option<Result<Plan, Error>> {
     None
 }
 
-fn simulated(
-    asked: &Request,
-    host: Option<&str>,
-    sources: &Sources,
-) -> Result<Result<Plan, Error>, Trouble> {
-    let world = described::world(host, sources)?;
+/// The plan for a described host.
+pub fn simulated(world: World, asked: &Request) -> Result<Plan, Error> {
     let mut planned = Err(Error::Stopped);
     Sim::run(world, &Start::root(), Faults::none(), |kernel| {
         planned = prepare(kernel, asked);
         0
     });
-    Ok(planned)
+    planned
 }
 
 /// The road of a launch up to the plan. Nothing is changed: a devfs ruleset is only looked for.

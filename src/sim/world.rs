@@ -275,6 +275,11 @@ pub struct World {
     pub lies: BTreeSet<&'static str>,
     /// The root file system has no room left: what would need some is refused with ENOSPC.
     pub is_full: bool,
+    /// When nothing can happen any more, the first process is told to stop, as `service X stop` does it.
+    pub stops_when_idle: bool,
+    pub(super) order: Option<i32>,
+    /// The place of every mount there ever was.
+    pub(super) mounted: BTreeMap<i32, String>,
     pub clock_ms: u64,
     /// How long a program in a removed jail takes to be gone.
     pub death_delay_ms: u64,
@@ -334,6 +339,9 @@ impl World {
             ptys: BTreeMap::new(),
             lies: BTreeSet::new(),
             is_full: false,
+            stops_when_idle: false,
+            order: None,
+            mounted: BTreeMap::new(),
             clock_ms: 1_000,
             death_delay_ms: 1,
             devfs_root: 2,
