@@ -6,7 +6,7 @@ mod check;
 mod described;
 mod instances;
 pub mod json;
-mod plan;
+pub mod plan;
 mod profiles;
 pub mod rehearse;
 mod source;

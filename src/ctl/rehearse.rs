@@ -28,7 +28,9 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     let host = text(found, "host");
     let mut world = described::world(host.as_deref(), &sources)?;
     let planned = simulated(world.clone(), &asked);
-    let plan = planned.map_err(|error| Trouble::about(&sources.name, &error))?;
+    let plan = planned
+        .map_err(|error| Trouble::about(&sources.name, &error))?
+        .plan;
     live(&mut world, &asked, &plan);
     let start = |kernel: &mut Sim| launch(kernel, &asked, &BTreeMap::new()).code();
     let sweep = Sweep {

@@ -79,7 +79,7 @@ fn steps(world: &World, lines: &str) -> Vec<String> {
     let words: Vec<String> = steps.iter().map(Step::to_string).collect();
     let first = words
         .iter()
-        .position(|step| step.contains("(tmpfs, nosuid, noexec)"));
+        .position(|step| step.starts_with("mount a tmpfs of "));
     let seal = steps
         .iter()
         .position(|step| matches!(step, Step::Seal { .. }));
