@@ -362,21 +362,6 @@ fn a_key_that_is_not_supported_yet_is_refused_as_that() {
 }
 
 #[test]
-fn every_supported_key_and_no_other_is_in_the_manual() {
-    let manual = fs::read_to_string(here("man/jailrun.toml.5")).unwrap();
-    let described: BTreeSet<&str> = manual
-        .lines()
-        .filter_map(|line| line.strip_prefix(".It Cm "))
-        .collect();
-    let supported: BTreeSet<&str> = KEYS
-        .iter()
-        .filter(|key| key.support == Support::Now)
-        .map(|key| key.name)
-        .collect();
-    assert_eq!(described, supported);
-}
-
-#[test]
 fn no_key_is_in_the_schema_twice() {
     let distinct: BTreeSet<(&str, &str)> = KEYS.iter().map(|key| (key.section, key.name)).collect();
     assert_eq!(distinct.len(), KEYS.len());

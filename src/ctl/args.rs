@@ -24,8 +24,13 @@ pub fn grammar() -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(
-            verb("check", "Read a profile, and say what is wrong with it")
-                .args([profile(), json()]),
+            verb("check", "Read profiles, and say what is wrong with them").args([
+                profile()
+                    .required(false)
+                    .help("The name of a profile, or the path of a file; all that are installed if none is given"),
+                host(),
+                json(),
+            ]),
         )
         .subcommand(
             verb("plan", "Print what a launch would do, step by step").args([
@@ -36,7 +41,14 @@ pub fn grammar() -> Command {
                 command(),
             ]),
         )
-        .subcommand(verb("profiles", "List the profiles that are installed").args([json()]))
+        .subcommand(
+            verb("profiles", "List profiles, and who may run them").args([
+                Arg::new("directory")
+                    .value_name("DIRECTORY")
+                    .help("Where to look, in the place of what is installed"),
+                json(),
+            ]),
+        )
         .subcommand(
             verb(
                 "rehearse",
