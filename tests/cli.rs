@@ -265,6 +265,20 @@ fn a_description_of_a_host_says_nothing_that_is_not_read() {
 }
 
 #[test]
+fn completions_name_every_verb() {
+    for shell in ctl::args::SHELLS {
+        let said = jailrunctl(&["completions", shell]);
+        for verb in ctl::args::grammar().get_subcommands() {
+            assert!(
+                said.contains(verb.get_name()),
+                "{shell}: {}",
+                verb.get_name()
+            );
+        }
+    }
+}
+
+#[test]
 fn output_that_nobody_reads_ends_it_in_silence() {
     if is_away() {
         return;
@@ -295,6 +309,7 @@ fn what_makes_no_sense_is_refused_in_one_line_with_the_status_of_the_manual() {
         &["check", "./tests/profiles/absent.toml"][..],
         &["check", "absent"],
         &["check", "/dev/zero"],
+        &["completions", "csh"],
         &["profiles", "/absent"],
         &["plan"],
         &["frobnicate"],

@@ -3,15 +3,10 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 7] = [
-    "learn",
-    "why",
-    "attest",
-    "stale",
-    "wrap",
-    "unwrap",
-    "completions",
-];
+pub const NOT_YET: [&str; 6] = ["learn", "why", "attest", "stale", "wrap", "unwrap"];
+
+/// Shells that complete by a script.
+pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 
 pub fn grammar() -> Command {
     let verb = |name: &'static str, about: &'static str| {
@@ -40,6 +35,15 @@ pub fn grammar() -> Command {
                 json(),
                 command(),
             ]),
+        )
+        .subcommand(
+            verb("completions", "Print what a shell needs to complete command lines").arg(
+                Arg::new("shell")
+                    .value_name("SHELL")
+                    .required(true)
+                    .value_parser(clap::builder::PossibleValuesParser::new(SHELLS))
+                    .help("Which shell"),
+            ),
         )
         .subcommand(
             verb("profiles", "List profiles, and who may run them").args([

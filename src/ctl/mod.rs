@@ -3,6 +3,7 @@
 
 pub mod args;
 mod check;
+mod completions;
 mod described;
 mod instances;
 pub mod json;
@@ -86,6 +87,7 @@ pub fn main(
 fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
     match found.subcommand() {
         Some(("check", found)) => check::run(found, out, err),
+        Some(("completions", found)) => completions::run(found, out),
         Some(("plan", found)) => plan::run(found, out, err),
         Some(("profiles", found)) => profiles::run(found, out),
         Some(("rehearse", found)) => rehearse::run(found, out, err),
