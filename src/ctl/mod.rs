@@ -4,6 +4,7 @@
 pub mod args;
 mod check;
 mod completions;
+pub mod copied;
 mod described;
 mod instances;
 pub mod json;

@@ -83,5 +83,6 @@ pub fn of_host(prepared: &Prepared) -> Vec<String> {
              set-user-ID programs there for them"
         )
     };
-    prepared.enterable.iter().map(note).collect()
+    let enterable = prepared.host.enterable_writables(&prepared.profile);
+    enterable.iter().map(note).collect()
 }

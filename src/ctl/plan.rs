@@ -13,7 +13,7 @@ use crate::kernel::{
     Procctl, UNLIMITED, signal,
 };
 use crate::permit::Caller;
-use crate::plan::{self, Plan, Step};
+use crate::plan::{self, Host, Plan, Step};
 use crate::profile::values::facility_name;
 use crate::profile::{Output, Profile, Restart};
 use crate::request::Request;
@@ -26,8 +26,7 @@ use std::io::Write;
 pub struct Prepared {
     pub plan: Plan,
     pub profile: Profile,
-    /// Writable directories that every user of the host can enter.
-    pub enterable: Vec<String>,
+    pub host: Host,
 }
 
 pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
@@ -67,8 +66,13 @@ pub fn request(profile: &str, found: &ArgMatches) -> Request {
 /// On FreeBSD, for an installed profile, the host is the one we are on.
 #[cfg(target_os = "freebsd")]
 pub fn here(asked: &Request, word: &str, host: Option<&str>) -> Option<Result<Prepared, Error>> {
-    let is_installed = host.is_none() && !word.contains('/') && !word.ends_with(".toml");
-    is_installed.then(|| prepare(&mut crate::kernel::freebsd::FreeBsd, asked))
+    is_here(word, host).then(|| prepare(&mut crate::kernel::freebsd::FreeBsd, asked))
+}
+
+/// Whether the host is the one we are on, where that can be.
+#[cfg(target_os = "freebsd")]
+pub fn is_here(word: &str, host: Option<&str>) -> bool {
+    host.is_none() && !word.contains('/') && !word.ends_with(".toml")
 }
 
 #[cfg(not(target_os = "freebsd"))]
@@ -101,7 +105,7 @@ pub fn prepare<K: Kernel>(kernel: &mut K, asked: &Request) -> Result<Prepared, E
     Ok(Prepared {
         plan: Plan::new(&permit, &label, &host)?,
         profile: permit.profile().clone(),
-        enterable: host.enterable_writables(permit.profile()),
+        host,
     })
 }
 

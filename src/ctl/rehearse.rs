@@ -26,7 +26,11 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     sources.read(text(found, "instance").as_deref())?;
     let asked = request(&sources.name, found);
     let host = text(found, "host");
-    let mut world = described::world(host.as_deref(), &sources)?;
+    let base = described::world(host.as_deref(), &sources)?;
+    let (mut world, is_copy) = match copy(&word, host.as_deref(), &base, &asked)? {
+        Some(world) => (world, true),
+        None => (base, false),
+    };
     let planned = simulated(world.clone(), &asked);
     let plan = planned
         .map_err(|error| Trouble::about(&sources.name, &error))?
@@ -53,8 +57,34 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
         true => print(out, json(&sources.name, &outcome))?,
         false => print(out, format!("{}: {}", sources.name, verdict(&outcome)))?,
     }
-    let _ = writeln!(err, "jailrunctl: {}", described::said("rehearsed", &host));
+    let said = match is_copy {
+        true => "rehearsed for a copy of this host".to_string(),
+        false => described::said("rehearsed", &host),
+    };
+    let _ = writeln!(err, "jailrunctl: {said}");
     Ok(i32::from(outcome.leak.is_some()))
+}
+
+/// On FreeBSD, for an installed profile: the host that we are on.
+#[cfg(target_os = "freebsd")]
+fn copy(
+    word: &str,
+    host: Option<&str>,
+    base: &World,
+    asked: &Request,
+) -> Result<Option<World>, Trouble> {
+    if !super::plan::is_here(word, host) {
+        return Ok(None);
+    }
+    let mut kernel = crate::kernel::freebsd::FreeBsd;
+    let prepared = super::plan::prepare(&mut kernel, asked)
+        .map_err(|error| Trouble::about(&asked.profile, &error))?;
+    super::copied::copy(&mut kernel, base.clone(), &prepared, asked).map(Some)
+}
+
+#[cfg(not(target_os = "freebsd"))]
+fn copy(_: &str, _: Option<&str>, _: &World, _: &Request) -> Result<Option<World>, Trouble> {
+    Ok(None)
 }
 
 /// A command ends by itself. A service runs until it is told to stop, unless the description says what

@@ -6,6 +6,7 @@ use crate::kernel::{
     MountFlags, Procctl, Severity, Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// Why a simulated call refuses: an errno, and jail_set(2)'s or nmount(2)'s words.
 pub(super) struct Refusal(pub Errno, pub String);
@@ -33,8 +34,8 @@ pub struct Inode {
     pub gid: u32,
     pub links: u64,
     pub ctime: (i64, i64),
-    /// A file's bytes, a symbolic link's target, a device's name.
-    pub data: Vec<u8>,
+    /// A file's bytes, a symbolic link's target, a device's name. Shared by the copies of a world.
+    pub data: Arc<Vec<u8>>,
     pub children: BTreeMap<String, u64>,
     /// A directory's "..".
     pub parent: u64,
@@ -453,7 +454,7 @@ impl Inode {
             gid,
             links,
             ctime: (1_700_000_000, 0),
-            data: Vec::new(),
+            data: Arc::default(),
             children: BTreeMap::new(),
             parent,
             extended_acl: false,

@@ -253,7 +253,7 @@ fn record(world: &World) -> (String, String) {
     let place = world.place_at(&directory()).unwrap();
     let inode = &world.inodes[&place.inode];
     let (name, id) = inode.children.iter().next().unwrap();
-    let text = String::from_utf8(world.inodes[id].data.clone()).unwrap();
+    let text = String::from_utf8(world.inodes[id].data.to_vec()).unwrap();
     (format!("{}/{name}", directory()), text)
 }
 
