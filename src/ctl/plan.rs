@@ -7,7 +7,7 @@ use super::json::Json;
 use super::source::Sources;
 use super::{Trouble, print};
 use crate::error::Error;
-use crate::host::{self, Rulesets};
+use crate::host::{self, Purpose};
 use crate::kernel::{
     JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailParameters, JailValue, Kernel, Limit,
     Procctl, UNLIMITED, signal,
@@ -101,7 +101,7 @@ pub fn prepare<K: Kernel>(kernel: &mut K, asked: &Request) -> Result<Prepared, E
     let permit = crate::run::permit(kernel, asked, &root)?;
     let one_off = permit.is_one_off().then(|| kernel.getpid());
     let label = plan::label(&asked.profile, permit.instance(), one_off);
-    let host = host::survey(kernel, &permit, BTreeMap::new(), Rulesets::Look)?;
+    let host = host::survey(kernel, &permit, BTreeMap::new(), Purpose::Look)?;
     Ok(Prepared {
         plan: Plan::new(&permit, &label, &host)?,
         profile: permit.profile().clone(),

@@ -12,7 +12,7 @@ pub mod watch;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::front;
-use crate::host::{self, Rulesets};
+use crate::host::{self, Purpose};
 use crate::instances::seconds;
 use crate::kernel::{
     At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
@@ -247,8 +247,8 @@ impl Session<'_> {
     ) -> Result<Once, Failed> {
         let job = self.job;
         // Again at each start: sources may have been replaced meanwhile.
-        let host =
-            host::survey(kernel, &job.permit, job.kept.clone(), Rulesets::Make).map_err(plainly)?;
+        let host = host::survey(kernel, &job.permit, job.kept.clone(), Purpose::Launch)
+            .map_err(plainly)?;
         let plan = Plan::new(&job.permit, &self.label, &host).map_err(plainly)?;
         let turn = writers::check(kernel, &plan).map_err(plainly)?;
         let records = self.records(&plan);

@@ -425,7 +425,7 @@ fn the_table_of_mounts_is_read_only_where_a_directory_is_granted() {
             &Start::root(),
             Faults::none(),
             move |kernel| {
-                i32::from(survey(kernel, &permit, BTreeMap::new(), Rulesets::Make).is_err())
+                i32::from(survey(kernel, &permit, BTreeMap::new(), Purpose::Launch).is_err())
             },
         );
         assert_eq!(report.ending, Ending::Exited(0));
