@@ -5,6 +5,7 @@
 // A helper outside #[test] that can't go on ends the test that called it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use jailrun::ctl::plan::{listing, simulated};
 use jailrun::kernel::Limit;
 use jailrun::profile::Profile;
 use jailrun::profile::diagnostic::Diagnostics;
@@ -12,6 +13,10 @@ use jailrun::profile::parse::{Source, includes};
 use jailrun::profile::schema::{self, KEYS, Key, Support};
 use jailrun::profile::values::is_name;
 use jailrun::profile::{Network, values};
+use jailrun::request::Request;
+use jailrun::run::profile_places;
+use jailrun::sim::World;
+use jailrun::sim::image::Elf;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -224,6 +229,96 @@ fn every_key_changes_the_profile() {
     }
 }
 
+/// Who may run a profile, and what it is called, is nothing that a launch does: `access_decides_who_may_what`
+/// holds the one, golden files of jailrunctl the other.
+fn is_no_part_of_a_launch(key: &Key) -> bool {
+    key.section == "access" || key.name == "description"
+}
+
+/// What `jailrunctl plan` prints for it on a host that has all that the examples name, or why there is no
+/// plan.
+fn planned(key: &Key, profile: &str) -> String {
+    let mut world = World::freebsd();
+    for (path, mode, owner) in [
+        ("/a", 0o755, 0),
+        ("/a/b", 0o755, 0),
+        ("/var/db/x", 0o750, 65534),
+        ("/var/db/y", 0o750, 65534),
+        ("/var/run/x", 0o755, 0),
+    ] {
+        world.dir(path, mode, owner, 0);
+    }
+    world.interface("lo1", None).group("video", 44);
+    let program = Elf::program(&["libc.so.7"]).bytes();
+    world.file("/usr/bin/openssl", 0o755, 0, 0, &program);
+    let library = Elf::library("nss_x.so.1", &[]).bytes();
+    world.file("/usr/lib/nss_x.so.1", 0o444, 0, 0, &library);
+    // These say what may be there, or be missing; so there it is.
+    match key.name {
+        "untrusted" => drop(world.dir("/a", 0o777, 0, 0)),
+        "required" => drop(world.sysctl_set("kern.racct.enable", "0")),
+        _ => {}
+    }
+    let [admin, packages] = profile_places();
+    world.dir(&admin, 0o755, 0, 0).dir(&packages, 0o755, 0, 0);
+    world.file(&format!("{admin}/x.toml"), 0o644, 0, 0, profile.as_bytes());
+    world.file(&format!("{packages}/base.toml"), 0o644, 0, 0, b"nice = 3\n");
+    let asked = Request {
+        profile: "x".to_owned(),
+        ..Request::default()
+    };
+    match simulated(world, &asked) {
+        Ok(prepared) => listing(&prepared),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_key_changes_the_plan() {
+    let mut exempt = BTreeSet::new();
+    for key in KEYS
+        .iter()
+        .filter(|key| key.support == Support::Now && !key.example.is_empty())
+    {
+        let (with, without) = with_and_without(key);
+        // Some program; one that may be executed only with all that it needs.
+        let with_program = |text: String| match text.starts_with("program") {
+            true => text,
+            false => format!("program = \"/bin/sh\"\n{text}"),
+        };
+        let with_grants = |text: String| match key.name {
+            "mask" => text.replacen("[root]", "[root]\nro = [\"/a\"]", 1),
+            "required" => format!("{text}maxproc = 1\n"),
+            "syslog_facility" | "syslog_tag" => format!("{text}output = \"syslog\"\n"),
+            "restart_delay" | "restart_count" => format!("{text}restart = \"always\"\n"),
+            _ => text,
+        };
+        let section = |text: String| match text.contains(&format!("[{}]", key.section)) {
+            false if key.name == "required" || key.section == "supervise" => {
+                format!("{text}[{}]\n", key.section)
+            }
+            _ => text,
+        };
+        let [with, without] = [with, without].map(|text| with_grants(section(with_program(text))));
+        let (with, without) = (planned(key, &with), planned(key, &without));
+        let is_plan = |text: &str| text.contains("create the jail");
+        assert!(
+            is_plan(&with) || is_plan(&without),
+            "{}: {with}\n{without}",
+            key.name
+        );
+        if with == without {
+            exempt.insert((key.section, key.name));
+        }
+    }
+    let named: BTreeSet<(&str, &str)> = KEYS
+        .iter()
+        .filter(|key| is_no_part_of_a_launch(key))
+        .map(|key| (key.section, key.name))
+        .collect();
+    assert_eq!(exempt, named);
+}
+
 #[test]
 fn a_key_with_one_supported_value_takes_no_other() {
     let only: Vec<&str> = KEYS
@@ -264,21 +359,6 @@ fn a_key_that_is_not_supported_yet_is_refused_as_that() {
             .collect();
         assert_eq!(messages, [format!("\"{}\" is not supported yet", key.name)]);
     }
-}
-
-#[test]
-fn every_supported_key_and_no_other_is_in_the_manual() {
-    let manual = fs::read_to_string(here("man/jailrun.toml.5")).unwrap();
-    let described: BTreeSet<&str> = manual
-        .lines()
-        .filter_map(|line| line.strip_prefix(".It Cm "))
-        .collect();
-    let supported: BTreeSet<&str> = KEYS
-        .iter()
-        .filter(|key| key.support == Support::Now)
-        .map(|key| key.name)
-        .collect();
-    assert_eq!(described, supported);
 }
 
 #[test]

@@ -3,15 +3,10 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 7] = [
-    "learn",
-    "why",
-    "attest",
-    "stale",
-    "wrap",
-    "unwrap",
-    "completions",
-];
+pub const NOT_YET: [&str; 6] = ["learn", "why", "attest", "stale", "wrap", "unwrap"];
+
+/// Shells that complete by a script.
+pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 
 pub fn grammar() -> Command {
     let verb = |name: &'static str, about: &'static str| {
@@ -24,8 +19,13 @@ pub fn grammar() -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(
-            verb("check", "Read a profile, and say what is wrong with it")
-                .args([profile(), json()]),
+            verb("check", "Read profiles, and say what is wrong with them").args([
+                profile()
+                    .required(false)
+                    .help("The name of a profile, or the path of a file; all that are installed if none is given"),
+                host(),
+                json(),
+            ]),
         )
         .subcommand(
             verb("plan", "Print what a launch would do, step by step").args([
@@ -36,7 +36,23 @@ pub fn grammar() -> Command {
                 command(),
             ]),
         )
-        .subcommand(verb("profiles", "List the profiles that are installed").args([json()]))
+        .subcommand(
+            verb("completions", "Print what a shell needs to complete command lines").arg(
+                Arg::new("shell")
+                    .value_name("SHELL")
+                    .required(true)
+                    .value_parser(clap::builder::PossibleValuesParser::new(SHELLS))
+                    .help("Which shell"),
+            ),
+        )
+        .subcommand(
+            verb("profiles", "List profiles, and who may run them").args([
+                Arg::new("directory")
+                    .value_name("DIRECTORY")
+                    .help("Where to look, in the place of what is installed"),
+                json(),
+            ]),
+        )
         .subcommand(
             verb(
                 "rehearse",

@@ -2,88 +2,147 @@
 
 use super::args::text;
 use super::json::Json;
-use super::source::Sources;
-use super::{Trouble, print};
-use crate::profile::{Network, Profile};
+use super::plan::{Prepared, here, simulated};
+use super::source::{Reading, Sources};
+use super::{Trouble, described, notes, print};
+use crate::error::Error;
+use crate::profile::diagnostic::{Diagnostic, Diagnostics};
+use crate::request::Request;
 use clap::ArgMatches;
 use std::io::Write;
 
-/// A name that stands for any instance, so that a profile with %i reads.
-const ANY: &str = "X";
+/// What was found out about one profile.
+struct Checked {
+    name: String,
+    errors: Vec<Diagnostic>,
+    /// Why it can't be launched on the host that was looked at, or isn't trusted there.
+    refusal: Option<String>,
+    notes: Vec<String>,
+    is_part: bool,
+}
 
-pub fn run(found: &ArgMatches, out: &mut dyn Write) -> Result<i32, Trouble> {
-    let word = text(found, "profile").unwrap_or_default();
-    let sources = Sources::find(&word)?;
-    let uses_instance = sources.main.text.contains("%i");
-    let read = Profile::from_sources(
-        &sources.main,
-        &sources.included,
-        uses_instance.then_some(ANY),
-    );
-    let (errors, notes) = match read {
-        Ok(profile) => (String::new(), notes(&profile)),
-        Err(errors) => (errors.to_string(), Vec::new()),
+pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
+    let host = text(found, "host");
+    let words = match text(found, "profile") {
+        Some(word) => vec![word],
+        None => super::profiles::installed()?,
     };
-    let is_good = errors.is_empty();
-    if found.get_flag("json") {
-        let value = Json::Object(vec![
-            ("profile", Json::text(&sources.name)),
-            ("good", Json::Bool(is_good)),
-            ("errors", Json::text(&errors)),
-            ("notes", Json::texts(&notes)),
-        ]);
-        print(out, value)?;
-    } else {
-        if !is_good {
-            print(out, &errors)?;
-        }
-        for note in &notes {
-            print(out, format!("{}: note: {note}", sources.name))?;
-        }
-        if is_good {
-            print(out, format!("{}: good", sources.name))?;
+    let mut checked = Vec::new();
+    for word in &words {
+        checked.push(one(word, host.as_deref())?);
+    }
+    if checked.is_empty() {
+        let _ = writeln!(err, "jailrunctl: no profile is installed");
+    }
+    if host.is_some() {
+        let _ = writeln!(err, "jailrunctl: {}", described::said("checked", &host));
+    }
+    match found.get_flag("json") {
+        true => print(out, Json::List(checked.iter().map(json).collect()))?,
+        false => {
+            for one in &checked {
+                show(out, one)?;
+            }
         }
     }
+    let is_good = checked.iter().all(Checked::is_good);
     Ok(if is_good { 0 } else { 78 })
 }
 
-/// What is allowed, and does something else than one would think (each seen on a kernel).
-fn notes(profile: &Profile) -> Vec<String> {
-    let mut notes = Vec::new();
-    for (resource, _) in &profile.rctl.rules {
-        let what = match resource.as_str() {
-            "memoryuse" => "isn't enforced when memory is touched; vmemoryuse is, at once",
-            "pcpu" => "is a mean over seconds: a spinner gets more at first",
-            _ => continue,
-        };
-        notes.push(format!("rctl {resource} {what}"));
+impl Checked {
+    fn is_good(&self) -> bool {
+        self.errors.is_empty() && self.refusal.is_none()
     }
-    for writable in profile.root.rw.iter().filter(|writable| writable.untrusted) {
-        notes.push(format!(
-            "{}: others than the service may write it: whoever reaches a socket in it can hand the \
-             service descriptors of the host",
-            writable.path
-        ));
-    }
-    for (family, network, loopback) in [
-        ("ip4", &profile.jail.ip4, "127.0.0.1"),
-        ("ip6", &profile.jail.ip6, "::1"),
-    ] {
-        if let Network::Addresses(addresses) = network
-            && addresses
-                .iter()
-                .all(|address| address.address.to_string() != loopback)
-        {
-            notes.push(format!(
-                "{family}: {loopback} inside is the jail's own first address: a service that listens \
-                 there only is reached from where that address is"
-            ));
+}
+
+fn one(word: &str, host: Option<&str>) -> Result<Checked, Trouble> {
+    let sources = Sources::find(word)?;
+    let mut checked = Checked {
+        name: sources.name.clone(),
+        errors: Vec::new(),
+        refusal: None,
+        notes: Vec::new(),
+        is_part: false,
+    };
+    let reading = match sources.examine() {
+        Ok(reading) => reading,
+        Err(Diagnostics(errors)) => {
+            checked.errors = errors;
+            return Ok(checked);
         }
+    };
+    let profile = reading.profile();
+    checked.is_part = matches!(reading, Reading::Part(_));
+    checked.notes = notes::of(profile);
+    checked
+        .notes
+        .extend(notes::of_place(&sources.main.name, profile));
+    if checked.is_part || profile.program.is_none() {
+        return Ok(checked);
     }
-    if profile.proccontrol.trace_is_open() {
-        notes.push(
-            "trace = \"enable\": processes of the same user inside can read each other".to_string(),
-        );
+    match looked_at(word, &sources, host)? {
+        None => {}
+        Some(Ok(prepared)) => checked.notes.extend(notes::of_host(&prepared)),
+        Some(Err(error)) => checked.refusal = Some(error.to_string()),
     }
-    notes
+    Ok(checked)
+}
+
+/// On the host that we are on, where that can be: there the files must be trusted too. On a described
+/// host when one is given.
+fn looked_at(
+    word: &str,
+    sources: &Sources,
+    host: Option<&str>,
+) -> Result<Option<Result<Prepared, Error>>, Trouble> {
+    let asked = Request {
+        profile: sources.name.clone(),
+        instance: sources.any_instance().map(str::to_string),
+        ..Request::default()
+    };
+    Ok(match (here(&asked, word, host), host) {
+        (Some(prepared), _) => Some(prepared),
+        (None, Some(_)) => Some(simulated(described::world(host, sources)?, &asked)),
+        (None, None) => None,
+    })
+}
+
+fn show(out: &mut dyn Write, checked: &Checked) -> Result<(), Trouble> {
+    let name = &checked.name;
+    if !checked.errors.is_empty() {
+        print(out, Diagnostics(checked.errors.clone()))?;
+    }
+    if let Some(refusal) = &checked.refusal {
+        print(out, format!("{name}: {refusal}"))?;
+    }
+    for note in &checked.notes {
+        print(out, format!("{name}: note: {note}"))?;
+    }
+    match (checked.is_good(), checked.is_part) {
+        (true, false) => print(out, format!("{name}: good")),
+        (true, true) => print(out, format!("{name}: good, to be included in others")),
+        (false, _) => Ok(()),
+    }
+}
+
+fn json(checked: &Checked) -> Json {
+    let errors = checked.errors.iter().map(|error| {
+        Json::Object(vec![
+            ("file", Json::text(&error.file)),
+            ("line", Json::number(error.line)),
+            ("column", Json::number(error.column)),
+            ("message", Json::text(&error.message)),
+        ])
+    });
+    Json::Object(vec![
+        ("profile", Json::text(&checked.name)),
+        ("good", Json::Bool(checked.is_good())),
+        ("part", Json::Bool(checked.is_part)),
+        ("errors", Json::List(errors.collect())),
+        (
+            "refusal",
+            checked.refusal.as_ref().map_or(Json::Null, Json::text),
+        ),
+        ("notes", Json::texts(&checked.notes)),
+    ])
 }

@@ -3,6 +3,7 @@
 
 use super::Trouble;
 use super::source::Sources;
+use crate::profile::diagnostic::line_of;
 use crate::sim::image::Elf;
 use crate::sim::{Behaviour, World};
 use toml::{Table, Value};
@@ -15,12 +16,13 @@ pub fn world(host: Option<&str>, sources: &Sources) -> Result<World, Trouble> {
         None => ("share/host.toml", SHIPPED.to_string()),
         Some(path) => (
             path,
-            std::fs::read_to_string(path)
-                .map_err(|error| Trouble::new(71, format!("{path}: {error}")))?,
+            std::fs::read_to_string(path).map_err(|error| Trouble::system(path, &error))?,
         ),
     };
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        Trouble::new(78, format!("{name}: {}", error.message()))
+        let line = error.span().map_or(1, |span| line_of(&text, span.start));
+        let words = error.message().trim_end().replace('\n', ", ");
+        Trouble::new(78, format!("{name}:{line}: {words}"))
     })?;
     let mut world = World::freebsd();
     for (section, value) in &table {
@@ -45,6 +47,12 @@ pub fn world(host: Option<&str>, sources: &Sources) -> Result<World, Trouble> {
     Ok(world)
 }
 
+/// Whose host it was, for standard error: no reader may take it for the one he is on.
+pub fn said(done: &str, host: &Option<String>) -> String {
+    let what = host.as_deref().unwrap_or("share/host.toml");
+    format!("{done} for the host that {what} describes")
+}
+
 fn describe(world: &mut World, section: &str, value: &Value) -> Result<(), String> {
     match (section, value) {
         ("sysctl", Value::Table(entries)) => {
@@ -59,9 +67,13 @@ fn describe(world: &mut World, section: &str, value: &Value) -> Result<(), Strin
             Ok(())
         }
         (_, Value::Array(items)) => {
-            for item in items {
+            for (number, item) in (1..).zip(items) {
                 let entry = item.as_table().ok_or("a list of tables is wanted")?;
-                one(world, section, entry)?;
+                let entry = Entry::of(section, entry)
+                    .ok_or_else(|| "is no part of a description".to_string())?;
+                entry
+                    .add_to(world)
+                    .map_err(|words| format!("the one with number {number}: {words}"))?;
             }
             Ok(())
         }
@@ -69,64 +81,114 @@ fn describe(world: &mut World, section: &str, value: &Value) -> Result<(), Strin
     }
 }
 
-fn one(world: &mut World, section: &str, entry: &Table) -> Result<(), String> {
-    let text = |name: &str| {
-        let found = entry.get(name).and_then(Value::as_str);
-        found
-            .map(str::to_string)
-            .ok_or(format!("{name} is missing"))
-    };
-    let number = |name: &str, otherwise: u32| match entry.get(name) {
-        None => Ok(otherwise),
-        Some(value) => value
-            .as_integer()
-            .and_then(|number| u32::try_from(number).ok())
-            .ok_or(format!("{name} is no number")),
-    };
-    let mode = |otherwise: u32| match entry.get("mode").and_then(Value::as_str) {
-        None => Ok(otherwise),
-        Some(octal) => u32::from_str_radix(octal, 8).map_err(|_| format!("mode {octal:?}")),
-    };
-    match section {
-        "user" => {
-            let (uid, gid) = (number("uid", u32::MAX)?, number("gid", u32::MAX)?);
-            world.user(&text("name")?, uid, gid, "/nonexistent");
-        }
-        "group" => drop(world.group(&text("name")?, number("gid", u32::MAX)?)),
-        "directory" => {
-            world.dir(
-                &text("path")?,
-                mode(0o755)?,
-                number("uid", 0)?,
-                number("gid", 0)?,
-            );
-        }
-        "file" => {
-            let path = text("path")?;
-            let needs = entry.get("needs").and_then(Value::as_array);
-            let bytes = match needs {
-                None => b"described".to_vec(),
-                Some(names) => {
-                    let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
-                    Elf::program(&names).bytes()
-                }
-            };
-            world.file(
-                &path,
-                mode(0o644)?,
-                number("uid", 0)?,
-                number("gid", 0)?,
-                &bytes,
-            );
-            if let Some(behaviour) = entry.get("runs").and_then(Value::as_str) {
-                world.behaviour(&path, behaviour_of(behaviour)?);
-            }
-        }
-        "link" => drop(world.symlink(&text("path")?, &text("target")?)),
-        "interface" => drop(world.interface(&text("name")?, None)),
-        _ => return Err("is no part of a description".to_string()),
+/// One table of a list. What it says and nobody reads is refused: a slip of the finger would rehearse
+/// another host than the one that was meant.
+struct Entry<'a> {
+    section: &'a str,
+    keys: &'static [&'static str],
+    table: &'a Table,
+}
+
+impl<'a> Entry<'a> {
+    fn of(section: &'a str, table: &'a Table) -> Option<Entry<'a>> {
+        let keys: &[&str] = match section {
+            "user" => &["name", "uid", "gid"],
+            "group" => &["name", "gid"],
+            "directory" => &["path", "mode", "uid", "gid"],
+            "file" => &["path", "mode", "uid", "gid", "needs", "runs"],
+            "link" => &["path", "target"],
+            "interface" => &["name"],
+            _ => return None,
+        };
+        Some(Entry {
+            section,
+            keys,
+            table,
+        })
     }
-    Ok(())
+
+    fn add_to(&self, world: &mut World) -> Result<(), String> {
+        if let Some(key) = self
+            .table
+            .keys()
+            .find(|key| !self.keys.contains(&key.as_str()))
+        {
+            return Err(format!("{key:?} is none of {}", self.keys.join(", ")));
+        }
+        match self.section {
+            "user" => {
+                let (uid, gid) = (self.id("uid", None)?, self.id("gid", None)?);
+                world.user(&self.text("name")?, uid, gid, "/nonexistent");
+            }
+            "group" => drop(world.group(&self.text("name")?, self.id("gid", None)?)),
+            "directory" => {
+                let (mode, uid, gid) = self.permissions(0o755)?;
+                world.dir(&self.path()?, mode, uid, gid);
+            }
+            "file" => self.add_file(world)?,
+            "link" => drop(world.symlink(&self.path()?, &self.text("target")?)),
+            _ => drop(world.interface(&self.text("name")?, None)),
+        }
+        Ok(())
+    }
+
+    fn add_file(&self, world: &mut World) -> Result<(), String> {
+        let path = self.path()?;
+        let bytes = match self.table.get("needs") {
+            None => b"described".to_vec(),
+            Some(names) => {
+                let names = names
+                    .as_array()
+                    .map(|names| names.iter().map(Value::as_str));
+                let names: Option<Vec<&str>> = names.and_then(Iterator::collect);
+                Elf::program(&names.ok_or("needs is a list of libraries")?).bytes()
+            }
+        };
+        let (mode, uid, gid) = self.permissions(0o644)?;
+        world.file(&path, mode, uid, gid, &bytes);
+        if self.table.contains_key("runs") {
+            world.behaviour(&path, behaviour_of(&self.text("runs")?)?);
+        }
+        Ok(())
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        match self.table.get(name) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(format!("{name} is a text")),
+            None => Err(format!("{name} is missing")),
+        }
+    }
+
+    fn path(&self) -> Result<String, String> {
+        let path = self.text("path")?;
+        match path.starts_with('/') {
+            true => Ok(path),
+            false => Err(format!("path {path:?} isn't absolute")),
+        }
+    }
+
+    fn id(&self, name: &str, otherwise: Option<u32>) -> Result<u32, String> {
+        match self.table.get(name) {
+            None => otherwise.ok_or(format!("{name} is missing")),
+            Some(value) => value
+                .as_integer()
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or(format!("{name} is a number")),
+        }
+    }
+
+    /// Mode, owner and group; root's where nothing is said.
+    fn permissions(&self, otherwise: u32) -> Result<(u32, u32, u32), String> {
+        let mode = match self.table.contains_key("mode") {
+            false => otherwise,
+            true => u32::from_str_radix(&self.text("mode")?, 8)
+                .ok()
+                .filter(|mode| *mode <= 0o7777)
+                .ok_or("mode is an octal number in a text")?,
+        };
+        Ok((mode, self.id("uid", Some(0))?, self.id("gid", Some(0))?))
+    }
 }
 
 fn behaviour_of(word: &str) -> Result<Behaviour, String> {
@@ -136,8 +198,9 @@ fn behaviour_of(word: &str) -> Result<Behaviour, String> {
             code: 0,
         }),
         "in the background" => Ok(Behaviour::Daemonise),
+        "until a signal" => Ok(Behaviour::UntilSignal),
         _ => Err(format!(
-            "runs {word:?}: \"for a second\" or \"in the background\""
+            "runs {word:?}: \"for a second\", \"in the background\" or \"until a signal\""
         )),
     }
 }

@@ -3,10 +3,13 @@
 
 pub mod args;
 mod check;
+mod completions;
+pub mod copied;
 mod described;
 mod instances;
 pub mod json;
-mod plan;
+mod notes;
+pub mod plan;
 mod profiles;
 pub mod rehearse;
 mod source;
@@ -29,6 +32,13 @@ impl Trouble {
             words: words.into(),
             status,
         }
+    }
+
+    /// A refusal of the system's where no kernel of ours stands between: its words, without Rust's.
+    fn system(what: &str, error: &std::io::Error) -> Trouble {
+        let words = error.to_string();
+        let words = words.split(" (os error").next().unwrap_or_default();
+        Trouble::new(71, format!("{what}: {words}"))
     }
 
     /// An error of the library's, about a profile or an instance.
@@ -67,7 +77,9 @@ pub fn main(
     match verb(&found, out, err) {
         Ok(status) => status,
         Err(trouble) => {
-            let _ = writeln!(err, "jailrunctl: {}", trouble.words);
+            if !trouble.words.is_empty() {
+                let _ = writeln!(err, "jailrunctl: {}", trouble.words);
+            }
             trouble.status
         }
     }
@@ -75,10 +87,11 @@ pub fn main(
 
 fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
     match found.subcommand() {
-        Some(("check", found)) => check::run(found, out),
+        Some(("check", found)) => check::run(found, out, err),
+        Some(("completions", found)) => completions::run(found, out),
         Some(("plan", found)) => plan::run(found, out, err),
         Some(("profiles", found)) => profiles::run(found, out),
-        Some(("rehearse", found)) => rehearse::run(found, out),
+        Some(("rehearse", found)) => rehearse::run(found, out, err),
         Some((verb @ ("list" | "show" | "stop" | "enter" | "cleanup"), found)) => {
             instances::run(verb, found, out)
         }
@@ -86,7 +99,13 @@ fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<
     }
 }
 
-/// Output that nobody reads any more ends the program; it is no error of ours.
+/// As a shell tells of a program that SIGPIPE ended.
+const UNREAD: i32 = 128 + crate::kernel::signal::PIPE;
+
+/// Output that nobody reads any more ends the program as SIGPIPE would, which Rust ignores.
 fn print(out: &mut dyn Write, text: impl std::fmt::Display) -> Result<(), Trouble> {
-    writeln!(out, "{text}").map_err(|error| Trouble::new(71, format!("standard output: {error}")))
+    writeln!(out, "{text}").map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Trouble::new(UNREAD, ""),
+        _ => Trouble::system("standard output", &error),
+    })
 }

@@ -1,208 +1,283 @@
 //! `rehearse`: the whole launch in the simulated kernel, then again with every call refused, and with
-//! its maker killed at every call. What is left after a cleanup is a leak; the first is told.
+//! its maker killed at every call. What is left after a cleanup is a leak, and so is what a launch
+//! leaves without saying so; the first is told.
 
 use super::args::text;
 use super::described;
 use super::json::Json;
-use super::plan::request;
+use super::plan::{request, simulated};
 use super::source::Sources;
 use super::{Trouble, print};
-use crate::kernel::{Ending, Errno};
+use crate::host;
+use crate::kernel::{Ids, Limit};
 use crate::launch::cleanup;
+use crate::plan::{Plan, jail_name};
 use crate::request::Request;
 use crate::run::run as launch;
-use crate::sim::{Call, Faults, Report, Sim, Start, World};
+use crate::sim::sweep::{Outcome, Remedy, Sweep};
+use crate::sim::{Behaviour, Executed, Report, Sim, Start, World};
 use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-/// What was tried, and the first leak.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    pub failed: u32,
-    pub killed: u32,
-    pub leak: Option<String>,
-}
-
-pub fn run(found: &ArgMatches, out: &mut dyn Write) -> Result<i32, Trouble> {
+pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
     let word = text(found, "profile").unwrap_or_default();
     let sources = Sources::find(&word)?;
     sources.read(text(found, "instance").as_deref())?;
     let asked = request(&sources.name, found);
-    let world = described::world(text(found, "host").as_deref(), &sources)?;
-    // What stays for good: the state directory, the devfs ruleset and its lock.
-    let world = once(&world, &asked, Faults::none()).world;
-    let whole = once(&world, &asked, Faults::none());
+    let host = text(found, "host");
+    let base = described::world(host.as_deref(), &sources)?;
+    let (mut world, is_copy) = match copy(&word, host.as_deref(), &base, &asked)? {
+        Some(world) => (world, true),
+        None => (base, false),
+    };
+    let planned = simulated(world.clone(), &asked);
+    let plan = planned
+        .map_err(|error| Trouble::about(&sources.name, &error))?
+        .plan;
+    live(&mut world, &asked, &plan);
+    let start = |kernel: &mut Sim| launch(kernel, &asked, &BTreeMap::new()).code();
+    let sweep = Sweep {
+        world: &world,
+        launch: &start,
+        start: &Start::root(),
+        objection: &|executed| objection(&plan, executed),
+        remedies: &[Remedy::Act(&cleanup_all), Remedy::Launch],
+    };
+    let calm = sweep.undisturbed();
+    if calm.world.executed.len() == world.executed.len() {
+        return Err(failed(&calm));
+    }
     let is_json = found.get_flag("json");
-    if whole.ending != Ending::Exited(0) {
-        let said = whole.world.stderr.last().cloned().unwrap_or_default();
-        let words = said.trim_start_matches("jailrun: ").to_string();
-        let Ending::Exited(status) = whole.ending else {
-            return Err(Trouble::new(71, words));
-        };
-        return Err(Trouble::new(status, words));
-    }
     if !is_json {
-        timeline(out, &whole.calls, found.get_flag("verbose"))?;
+        timeline(out, &calm, found.get_flag("verbose"))?;
     }
-    let outcome = sweep(&world, &asked, &whole);
-    let tried = outcome.failed + outcome.killed;
-    match (is_json, &outcome.leak) {
-        (true, _) => {
-            let value = Json::Object(vec![
-                ("profile", Json::text(&sources.name)),
-                ("calls", Json::number(whole.calls.len())),
-                ("failed", Json::number(outcome.failed)),
-                ("killed", Json::number(outcome.killed)),
-                ("leak", outcome.leak.as_ref().map_or(Json::Null, Json::text)),
-            ]);
-            print(out, value)?;
-        }
-        (false, None) => {
-            let calls = whole.calls.len();
-            print(
-                out,
-                format!(
-                    "{}: {calls} calls; {tried} rehearsals ({} with a call refused, {} with a process \
-                     killed): nothing is left behind",
-                    sources.name, outcome.failed, outcome.killed
-                ),
-            )?;
-        }
-        (false, Some(leak)) => print(out, format!("{}: left behind: {leak}", sources.name))?,
+    let outcome = sweep.run();
+    match is_json {
+        true => print(out, json(&sources.name, &outcome))?,
+        false => print(out, format!("{}: {}", sources.name, verdict(&outcome)))?,
     }
+    let said = match is_copy {
+        true => "rehearsed for a copy of this host".to_string(),
+        false => described::said("rehearsed", &host),
+    };
+    let _ = writeln!(err, "jailrunctl: {said}");
     Ok(i32::from(outcome.leak.is_some()))
 }
 
-/// One launch, as root.
-pub fn once(world: &World, asked: &Request, faults: Faults) -> Report {
-    Sim::run(world.clone(), &Start::root(), faults, |kernel| {
-        launch(kernel, asked, &BTreeMap::new()).code()
-    })
-}
-
-/// `jailrunctl cleanup --all`, as a new process in the world that a run left.
-fn cleaned(world: World) -> World {
-    let report = Sim::run(world, &Start::root(), Faults::none(), |kernel| {
-        i32::from(!cleanup::sweep(kernel, "").is_empty())
-    });
-    report.world
-}
-
-/// Every call refused with each errno that it may give, and killed before and after.
-pub fn sweep(world: &World, asked: &Request, whole: &Report) -> Outcome {
-    let mut outcome = Outcome::default();
-    for call in &whole.calls {
-        for errno in errnos(call.name) {
-            outcome.failed += 1;
-            let report = once(world, asked, Faults::none().fail(call.number, *errno));
-            let how = format!(
-                "when {} ({}) is refused: {}",
-                call.name,
-                call.number,
-                errno.words()
-            );
-            if judge(&mut outcome, world, report, &how) {
-                return outcome;
-            }
-        }
-        for (when, faults) in [
-            ("before", Faults::none().kill(call.number)),
-            ("after", Faults::none().kill_after(call.number)),
-        ] {
-            outcome.killed += 1;
-            let report = once(world, asked, faults);
-            let how = format!("when killed {when} {} ({})", call.name, call.number);
-            if judge(&mut outcome, world, report, &how) {
-                return outcome;
-            }
-        }
+/// On FreeBSD, for an installed profile: the host that we are on.
+#[cfg(target_os = "freebsd")]
+fn copy(
+    word: &str,
+    host: Option<&str>,
+    base: &World,
+    asked: &Request,
+) -> Result<Option<World>, Trouble> {
+    if !super::plan::is_here(word, host) {
+        return Ok(None);
     }
-    outcome
+    let mut kernel = crate::kernel::freebsd::FreeBsd;
+    let prepared = super::plan::prepare(&mut kernel, asked)
+        .map_err(|error| Trouble::about(&asked.profile, &error))?;
+    super::copied::copy(&mut kernel, base.clone(), &prepared, asked).map(Some)
 }
 
-/// True for a leak: what is there after a cleanup and wasn't before, or a program that ran with more
-/// than it may.
-fn judge(outcome: &mut Outcome, before: &World, report: Report, how: &str) -> bool {
-    let known = before.executed.len();
-    let strong =
-        report.world.executed.iter().skip(known).find(|executed| {
-            executed.jail.is_none() || executed.uid.effective == 0 || executed.suser
-        });
-    if let Some(executed) = strong {
-        outcome.leak = Some(format!("{} ran with root's power {how}", executed.program));
-        return true;
-    }
-    let left = cleaned(report.world).differences(before);
-    if left.is_empty() {
-        return false;
-    }
-    outcome.leak = Some(format!("{} {how}", left.join(", ")));
-    true
+#[cfg(not(target_os = "freebsd"))]
+fn copy(_: &str, _: Option<&str>, _: &World, _: &Request) -> Result<Option<World>, Trouble> {
+    Ok(None)
 }
 
-/// The plausible errnos of each call, from its manual page.
-fn errnos(call: &str) -> &'static [Errno] {
-    match call {
-        "write" => &[Errno::ENOSPC, Errno::EIO],
-        "openat" => &[Errno::EMFILE, Errno::EACCES, Errno::EIO],
-        "mkdirat" => &[Errno::ENOSPC, Errno::EROFS],
-        "fork" => &[Errno::EAGAIN, Errno::ENOMEM],
-        "nmount" => &[Errno::EPERM, Errno::ENOMEM, Errno::ENAMETOOLONG],
-        "unmount" => &[Errno::EBUSY, Errno::EPERM],
-        "jail_create" => &[Errno::EEXIST, Errno::EPERM, Errno::EAGAIN],
-        "jail_attach" | "jail_update" | "jail_get_int" | "jail_remove" | "jail_find" => {
-            &[Errno::EINVAL, Errno::EPERM]
-        }
-        "flock" => &[Errno::EAGAIN, Errno::EIO],
-        "add_address" | "delete_address" => &[Errno::EPERM, Errno::ENXIO],
-        "rctl_add_rule" | "rctl_remove_rule" => &[Errno::ENOSYS, Errno::EPERM],
-        "execve" => &[Errno::ENOENT, Errno::EACCES, Errno::ENOMEM],
-        "kqueue" | "socketpair" | "pipe" => &[Errno::EMFILE, Errno::ENOMEM],
-        _ => &[Errno::EPERM, Errno::ENOMEM],
+/// A command ends by itself. A service runs until it is told to stop, unless the description says what
+/// it does.
+fn live(world: &mut World, asked: &Request, plan: &Plan) {
+    let program = &plan.child().program;
+    if asked.command.is_none() && !world.behaviours.contains_key(program) {
+        world.behaviour(program, Behaviour::UntilSignal);
     }
+    world.stops_when_idle = true;
 }
 
-/// Calls that change something, in their order; all of them when asked.
-fn timeline(out: &mut dyn Write, calls: &[Call], all: bool) -> Result<(), Trouble> {
-    const EFFECTS: [&str; 22] = [
-        "mkdirat",
-        "nmount",
-        "unmount",
-        "add_address",
-        "delete_address",
-        "rctl_add_rule",
-        "rctl_remove_rule",
-        "fork",
-        "jail_create",
-        "jail_update",
-        "jail_attach",
-        "jail_remove",
-        "setsid",
-        "setgroups",
-        "setresgid",
-        "setresuid",
-        "chdir",
-        "procctl",
-        "execve",
-        "kill",
-        "unlinkat",
-        "waitpid",
+/// The launch never came to its program: it has said why.
+fn failed(calm: &Report) -> Trouble {
+    let said = calm.world.stderr.last().cloned().unwrap_or_default();
+    let status = match calm.ending {
+        crate::kernel::Ending::Exited(status) => status,
+        crate::kernel::Ending::Signalled(number) => 128 + number,
+    };
+    Trouble::new(status, said.trim_start_matches("jailrun: "))
+}
+
+/// As `jailrunctl cleanup --all` does it.
+fn cleanup_all(kernel: &mut Sim) -> i32 {
+    let is_clean = cleanup::sweep(kernel, "").is_empty();
+    i32::from(!(is_clean && host::forget_rulesets(kernel).is_ok()))
+}
+
+/// In what a program differs from what the plan says of it. Looked at where the program begins, not where
+/// the launch says so.
+fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
+    let child = plan.child();
+    let mut groups = child.groups.clone();
+    groups.push(child.gid);
+    let as_set = |groups: &[u32]| {
+        groups
+            .iter()
+            .copied()
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let is_standard = |fds: &[(i32, String)]| fds.iter().all(|(number, _)| (0..3).contains(number));
+    let limited = |(limit, value): &(Limit, u64)| executed.limits.get(limit) == Some(value);
+    let facts = [
+        (executed.jail.is_some(), "outside any jail"),
+        (executed.uid == Ids::all(child.uid), "as another user"),
+        (executed.gid == Ids::all(child.gid), "with another group"),
+        (
+            as_set(&executed.groups) == as_set(&groups),
+            "with other groups",
+        ),
+        (
+            !executed.suser || plan.may_be_root(),
+            "in a jail that has a superuser",
+        ),
+        (
+            executed.jail_name == jail_name(plan.label()) || is_one_off(plan, executed),
+            "in another jail",
+        ),
+        (
+            executed.program == child.program && executed.arguments == child.arguments,
+            "with other arguments",
+        ),
+        (
+            executed.environment == child.environment,
+            "with another environment",
+        ),
+        (executed.umask == child.umask, "with another umask"),
+        (is_standard(&executed.fds), "with descriptors of ours"),
+        (child.limits.iter().all(limited), "with other limits"),
+        (
+            child.procctl.iter().all(|p| executed.procctls.contains(p)),
+            "without a process control",
+        ),
+        (
+            !executed.signals_blocked && executed.signals_ignored.is_empty(),
+            "with signals blocked or ignored",
+        ),
+        (
+            executed.session == executed.pid,
+            "in a session of somebody else's",
+        ),
     ];
-    for call in calls
-        .iter()
-        .filter(|call| all || EFFECTS.contains(&call.name))
-    {
+    let wrong = facts.iter().find(|(holds, _)| !holds);
+    wrong.map(|(_, words)| (*words).to_string())
+}
+
+/// One-offs are numbered by the pids of their supervisors, which differ from run to run.
+fn is_one_off(plan: &Plan, executed: &Executed) -> bool {
+    let without_number = |name: &str| {
+        let (stem, number) = name.rsplit_once('-')?;
+        number.parse::<u32>().is_ok().then(|| stem.to_string())
+    };
+    let planned = without_number(&jail_name(plan.label()));
+    planned.is_some() && planned == without_number(&executed.jail_name)
+}
+
+fn verdict(outcome: &Outcome) -> String {
+    let Outcome {
+        calls,
+        refused,
+        killed,
+        told,
+        leak,
+    } = outcome;
+    match leak {
+        Some(leak) => leak.clone(),
+        None => format!(
+            "{calls} calls; {} rehearsals ({refused} with a call refused, {killed} with a process \
+             killed): nothing is left behind; {told} launches that couldn't take everything back \
+             said so, and a cleanup did",
+            refused + killed
+        ),
+    }
+}
+
+fn json(name: &str, outcome: &Outcome) -> Json {
+    Json::Object(vec![
+        ("profile", Json::text(name)),
+        ("calls", Json::number(outcome.calls)),
+        ("refused", Json::number(outcome.refused)),
+        ("killed", Json::number(outcome.killed)),
+        ("told", Json::number(outcome.told)),
+        ("leak", outcome.leak.as_ref().map_or(Json::Null, Json::text)),
+    ])
+}
+
+/// Calls that change something.
+const EFFECTS: [&str; 31] = [
+    "mkdirat",
+    "symlinkat",
+    "unlinkat",
+    "fchown",
+    "fchmod",
+    "ftruncate",
+    "write",
+    "nmount",
+    "unmount",
+    "devfs_radd",
+    "devfs_rdel",
+    "add_address",
+    "delete_address",
+    "rctl_add_rule",
+    "rctl_remove_rule",
+    "fork",
+    "jail_create",
+    "jail_update",
+    "jail_attach",
+    "jail_remove",
+    "setsid",
+    "setgroups",
+    "setresgid",
+    "setresuid",
+    "setpriority",
+    "setfib",
+    "chdir",
+    "procctl",
+    "umask",
+    "execve",
+    "kill",
+];
+
+/// What the launch does, in its order; every call of it when asked.
+fn timeline(out: &mut dyn Write, calm: &Report, all: bool) -> Result<(), Trouble> {
+    let makes_a_file = |detail: &str| detail.contains("Create");
+    for call in &calm.calls {
+        let is_effect =
+            EFFECTS.contains(&call.name) || (call.name == "openat" && makes_a_file(&call.detail));
+        if !(all || is_effect && call.refused.is_none()) {
+            continue;
+        }
         let refused = call
             .refused
             .map_or_else(String::new, |errno| format!(": {}", errno.words()));
-        print(
-            out,
-            format!(
-                "{:>4} [{}] {}({}){refused}",
-                call.number, call.pid, call.name, call.detail
-            ),
-        )?;
+        let who = if call.pid == calm.pid {
+            "jailrun"
+        } else {
+            "child"
+        };
+        let line = match all {
+            true => calm.line(call),
+            false => cut(&calm.line(call)),
+        };
+        print(out, format!("{:>5} {who:<7} {line}{refused}", call.number))?;
     }
     Ok(())
 }
+
+/// A journal's text is long, and `plan` has a jail's parameters.
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(WIDTH) {
+        None => line.to_string(),
+        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
+    }
+}
+
+const WIDTH: usize = 150;

@@ -3,12 +3,37 @@
 
 use super::Trouble;
 use crate::profile::Profile;
+use crate::profile::diagnostic::Diagnostics;
 use crate::profile::parse::{Source, includes};
 use crate::profile::values::is_name;
 use crate::run::profile_places;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// More than this of a file is not read: a profile of more is refused as too long.
+const MOST: u64 = (64 << 10) + 1;
+
+/// Stands for any instance, where a profile with %i is read without being launched.
+const ANY: &str = "X";
+
+/// What a file says by itself.
+#[derive(Clone, Debug)]
+pub enum Reading {
+    /// It can be launched.
+    Whole(Profile),
+    /// It leaves out what each profile has to say, and names no program: it is there to be included.
+    Part(Profile),
+}
+
+impl Reading {
+    pub fn profile(&self) -> &Profile {
+        let (Reading::Whole(profile) | Reading::Part(profile)) = self;
+        profile
+    }
+}
 
 /// A profile's text with all that it includes.
 #[derive(Clone, Debug)]
@@ -63,6 +88,38 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// What stands for the instance where one is spoken of.
+    pub fn any_instance(&self) -> Option<&'static str> {
+        let mut all = self.included.iter().map(|(_, source)| source);
+        let speaks = |source: &Source| source.text.contains("%i");
+        (speaks(&self.main) || all.any(speaks)).then_some(ANY)
+    }
+
+    /// As `check` and `profiles` read it: for any instance, and parts of profiles as such.
+    pub fn examine(&self) -> Result<Reading, Diagnostics> {
+        let instance = self.any_instance();
+        let errors = match Profile::from_sources(&self.main, &self.included, instance) {
+            Ok(profile) => return Ok(Reading::Whole(profile)),
+            Err(errors) => errors,
+        };
+        // All that is missing is what the profile that includes it will say.
+        let frame = Source {
+            name: self.main.name.clone(),
+            text: format!(
+                "include = [\"{}\"]\n[capsicum]\nmode = \"off\"\n",
+                self.name
+            ),
+        };
+        let mut included = self.included.clone();
+        included.push((self.name.clone(), self.main.clone()));
+        match Profile::from_sources(&frame, &included, instance) {
+            Ok(part) if part.program.is_none() => Ok(Reading::Part(part)),
+            _ => Err(errors),
+        }
+    }
+}
+
 fn by_path(word: &str) -> (String, Vec<PathBuf>) {
     let path = Path::new(word);
     let stem = path
@@ -82,18 +139,31 @@ fn by_name(name: &str) -> Vec<PathBuf> {
 /// The first that is there: a broken one never gives way to the next.
 fn first(places: &[PathBuf]) -> Result<Option<Source>, Trouble> {
     for path in places {
-        match fs::read(path) {
+        let shown = path.display().to_string();
+        match content(path) {
             Ok(bytes) => {
-                let shown = path.display().to_string();
                 let text = String::from_utf8(bytes)
                     .map_err(|_| Trouble::new(78, format!("{shown} is not UTF-8")))?;
                 return Ok(Some(Source { name: shown, text }));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(Trouble::new(71, format!("{}: {error}", path.display())));
-            }
+            Err(error) => return Err(Trouble::system(&shown, &error)),
         }
     }
     Ok(None)
+}
+
+/// Of a regular file only: a fifo would hold us up, and a device has no end.
+fn content(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! What the programs of a profile need on this host.
 
 use super::accounts::Service;
-use super::cache;
+use super::{Purpose, cache};
 use crate::closure::finder::System;
 use crate::closure::graph::How;
 use crate::closure::{self, Closure, Refusal, Wanted, nss};
@@ -17,6 +17,7 @@ pub fn look<K: Kernel>(
     walker: &mut Walker<'_, K>,
     permit: &Permit,
     service: &Service,
+    purpose: Purpose,
 ) -> Result<Option<Closure>, Error> {
     let root = &permit.profile().root;
     if root.closure == profile::Closure::Off {
@@ -36,9 +37,10 @@ pub fn look<K: Kernel>(
     };
     // What is in a file isn't for whoever could only name it.
     let is_strangers = command.is_some() && !permit.is_roots();
+    let keeps = permit.is_roots() && purpose == Purpose::Launch;
     let found = match cache::load(walker.files(), &wanted) {
         Some(known) => known,
-        None => find(walker, &wanted, permit).map_err(|refusal| match is_strangers {
+        None => find(walker, &wanted, keeps).map_err(|refusal| match is_strangers {
             true => Error::Profile(refusal.discreet().to_string()),
             false => Error::Profile(refusal.to_string()),
         })?,
@@ -57,16 +59,16 @@ pub fn look<K: Kernel>(
     }
 }
 
-/// Works it out, and keeps the answer where it is root who asks: others could fill the place up with the
+/// Works it out, and keeps the answer where it is root who launches: others could fill the place up with the
 /// commands that they give.
 fn find<K: Kernel>(
     walker: &mut Walker<'_, K>,
     wanted: &Wanted,
-    permit: &Permit,
+    keeps: bool,
 ) -> Result<Closure, Refusal> {
     let now = walker.files().realtime();
     let found = closure::find(walker, wanted)?;
-    if let Some(seen) = walker.seen().cloned().filter(|_| permit.is_roots()) {
+    if let Some(seen) = walker.seen().cloned().filter(|_| keeps) {
         cache::store(walker.files(), wanted, &found, &seen, now);
     }
     Ok(found)

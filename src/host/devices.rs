@@ -1,17 +1,10 @@
 //! The devfs ruleset that shows a profile's devices and nothing else.
 
+use super::Purpose;
 use crate::error::Error;
 use crate::kernel::{DevfsAct, DevfsRule, Errno, Failure, Kernel};
 use crate::launch::{instance, lock};
 use crate::plan::STATE;
-
-/// What becomes of a devfs ruleset that isn't there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rulesets {
-    Make,
-    /// Only looked for: its number would be the one that is given back.
-    Look,
-}
 
 /// Where our rulesets are: one for each distinct list of nodes.
 const RULESETS: std::ops::Range<u16> = 0x4a00..0x4b00;
@@ -21,14 +14,18 @@ const RULESETS: std::ops::Range<u16> = 0x4a00..0x4b00;
 pub fn ruleset<K: Kernel>(
     kernel: &mut K,
     devices: &[String],
-    rulesets: Rulesets,
+    purpose: Purpose,
 ) -> Result<u16, Error> {
     let step = |failure| Error::step("make a devfs ruleset", failure);
-    if rulesets == Rulesets::Look {
-        return ruleset_locked(kernel, devices, rulesets).map_err(step);
+    if purpose == Purpose::Look {
+        return match ruleset_locked(kernel, devices, purpose) {
+            // Only root may ask. It would be the first, where no other is made for other devices.
+            Err(failure) if failure.errno == Errno::EPERM => Ok(RULESETS.start),
+            other => other.map_err(step),
+        };
     }
     let held = lock::wait(kernel, &devfs_lock()).map_err(step)?;
-    let outcome = ruleset_locked(kernel, devices, rulesets);
+    let outcome = ruleset_locked(kernel, devices, purpose);
     kernel.close(held).map_err(step)?;
     outcome.map_err(step)
 }
@@ -69,7 +66,7 @@ fn forget_locked<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
 fn ruleset_locked<K: Kernel>(
     kernel: &mut K,
     devices: &[String],
-    rulesets: Rulesets,
+    purpose: Purpose,
 ) -> Result<u16, Failure> {
     let mut names: Vec<&String> = devices.iter().collect();
     names.sort();
@@ -81,7 +78,7 @@ fn ruleset_locked<K: Kernel>(
             wanted.push(rule(number, index, Some((*name).clone()), DevfsAct::Unhide));
         }
         let found = rules(kernel, number)?;
-        if found.is_empty() && rulesets == Rulesets::Look {
+        if found.is_empty() && purpose == Purpose::Look {
             return Ok(number);
         }
         if found.is_empty() {

@@ -19,7 +19,7 @@ use crate::plan::Host;
 use crate::profile::Socket;
 use crate::trust::walk::Walker;
 use accounts::Service;
-pub use devices::{Rulesets, forget_rulesets};
+pub use devices::forget_rulesets;
 use std::collections::BTreeMap;
 
 /// Boolean jail parameters of jail(8), beside those that file systems add.
@@ -49,11 +49,20 @@ const ALLOW: [&str; 19] = [
 /// another name turns on: `sysvipc` is an alias, and its "no" would undo sysvmsg and its kin.
 const NEVER_SENT: &str = "sysvipc";
 
+/// What the host is looked over for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A devfs ruleset that isn't there yet is made, and what was worked out is kept.
+    Launch,
+    /// Nothing is changed: a ruleset's number is the one that it would get.
+    Look,
+}
+
 pub fn survey<K: Kernel>(
     kernel: &mut K,
     permit: &Permit,
     kept: BTreeMap<String, String>,
-    rulesets: Rulesets,
+    purpose: Purpose,
 ) -> Result<Host, Error> {
     let profile = permit.profile();
     if profile.root.sockets.contains(&Socket::Syslog) {
@@ -67,7 +76,7 @@ pub fn survey<K: Kernel>(
     let mut environment = kept;
     environment.extend(profile.env.clone());
     let mut walker = Walker::new(kernel);
-    let closure = closure::look(&mut walker, permit, &service)?;
+    let closure = closure::look(&mut walker, permit, &service, purpose)?;
     let sources = sources::look(&mut walker, profile, &service, &owners)?;
     let submounts = submounts::look(&mut walker, profile, &sources, &service)?;
     let contents = contents::make(&mut walker, profile, &service)?;
@@ -85,7 +94,7 @@ pub fn survey<K: Kernel>(
         allow_known: allow_known(kernel)?,
         ruleset: match profile.root.devices.is_empty() {
             true => 0,
-            false => devices::ruleset(kernel, &profile.root.devices, rulesets)?,
+            false => devices::ruleset(kernel, &profile.root.devices, purpose)?,
         },
         environment,
         rctl,

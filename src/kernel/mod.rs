@@ -128,6 +128,20 @@ pub struct MountFlags {
     pub nosymfollow: bool,
 }
 
+impl MountFlags {
+    /// Those that are set, in mount(8)'s words.
+    pub fn words(&self) -> Vec<&'static str> {
+        let all = [
+            (self.read_only, "ro"),
+            (self.nosuid, "nosuid"),
+            (self.noexec, "noexec"),
+            (self.nosymfollow, "nosymfollow"),
+        ];
+        let set = all.into_iter().filter(|(is_set, _)| *is_set);
+        set.map(|(_, word)| word).collect()
+    }
+}
+
 /// One nmount(2). `MNT_IGNORE` is set on all but updates' absence: df(1) needn't list dozens of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nmount {
@@ -229,6 +243,21 @@ pub enum JailValue {
     Int(i32),
     Text(String),
     Addresses(Vec<IpAddr>),
+}
+
+impl JailValue {
+    /// A parameter as jail(8) takes it.
+    pub fn assigned_to(&self, name: &str) -> String {
+        match self {
+            JailValue::Flag => name.to_string(),
+            JailValue::Int(number) => format!("{name}={number}"),
+            JailValue::Text(text) => format!("{name}={text}"),
+            JailValue::Addresses(list) => {
+                let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+                format!("{name}={}", list.join(","))
+            }
+        }
+    }
 }
 
 pub type JailParameters = Vec<(String, JailValue)>;

@@ -2,10 +2,10 @@
 //! processes by then; what they mounted is told by their journals, and where a journal is gone by the
 //! mount table alone: below the state directory, which only root can use, everything is ours.
 
-use crate::kernel::{At, Errno, Failure, Kernel, Lock, Open, Statfs, Unlink};
+use crate::kernel::{At, Errno, Failure, Kernel, Lock, Statfs, Unlink};
 use crate::launch::instance::{self, Instance};
 use crate::launch::journal::{State, Story, Unreadable};
-use crate::launch::{address, lock, steps};
+use crate::launch::{address, lock, pidfile, steps};
 use crate::plan::{STATE, jail_name, place, root};
 
 /// What could not be taken back.
@@ -35,6 +35,8 @@ pub enum Swept {
 pub fn sweep<K: Kernel>(kernel: &mut K, held: &str) -> Vec<Leftover> {
     let names = match instance::state_names(kernel) {
         Ok(names) => names,
+        // Nothing was ever launched since the boot.
+        Err(failure) if failure.errno == Errno::ENOENT => return Vec::new(),
         Err(failure) => return vec![leftover(format!("read {STATE}"))(failure)],
     };
     let mut leftovers = Vec::new();
@@ -116,8 +118,10 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
         }
         _ => {}
     }
-    if let Some(path) = story.and_then(|story| story.pidfile) {
-        unused_pidfile(kernel, &path)?;
+    if let Some(story) = &story
+        && let Some(path) = &story.pidfile
+    {
+        pidfile::sweep(kernel, path, story.head.pid)?;
     }
     // Directories only, and only empty ones: nothing is ever deleted below a mount point.
     for path in [root(&held.label), place(&held.label)] {
@@ -163,18 +167,4 @@ fn is_intended(mount: &Statfs, story: Option<&Story>) -> bool {
         }),
         None => matches!(mount.kind.as_str(), "tmpfs" | "nullfs" | "devfs"),
     }
-}
-
-/// A pidfile that its writer can't have removed, being dead: nobody holds its lock.
-fn unused_pidfile<K: Kernel>(kernel: &mut K, path: &str) -> Result<(), Failure> {
-    let fd = match kernel.openat(At::Cwd, path, Open::Read) {
-        Err(failure) if failure.errno == Errno::ENOENT => return Ok(()),
-        other => other?,
-    };
-    let outcome = match kernel.flock(fd, Lock::Exclusive) {
-        Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
-        Err(failure) => Err(failure),
-        Ok(()) => kernel.unlinkat(At::Cwd, path, Unlink::File),
-    };
-    outcome.and(kernel.close(fd))
 }

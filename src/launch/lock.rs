@@ -10,9 +10,13 @@ pub fn take<K: Kernel>(kernel: &mut K, path: &str, lock: Lock) -> Result<Fd, Fai
         match confirm(kernel, fd, path, lock) {
             Ok(true) => return Ok(fd),
             Ok(false) => kernel.close(fd)?,
-            Err(failure) => {
-                // Only the lock's own failure is worth telling.
+            Err(mut failure) => {
+                // Only the lock's own failure is worth telling, and that the file is there: unlocked, it
+                // may be somebody else's by now, and can't be removed.
                 let _ = kernel.close(fd);
+                if failure.errno != Errno::EAGAIN {
+                    failure.text = format!("left behind: {path}");
+                }
                 return Err(failure);
             }
         }

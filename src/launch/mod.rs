@@ -6,6 +6,7 @@ pub mod cleanup;
 pub mod instance;
 pub mod journal;
 pub mod lock;
+pub mod pidfile;
 pub mod steps;
 pub mod writers;
 

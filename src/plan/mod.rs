@@ -200,12 +200,23 @@ impl fmt::Display for Step {
 
 fn mounting(formatter: &mut fmt::Formatter<'_>, mount: &Nmount) -> fmt::Result {
     match &mount.filesystem {
-        Filesystem::Nullfs { source, .. } => {
-            write!(formatter, "mount {source} at {} (nullfs", mount.target)?
+        Filesystem::Nullfs { source, sockets } => {
+            let sockets = if *sockets { ", sockets" } else { "" };
+            write!(
+                formatter,
+                "mount {source} at {} (nullfs{sockets}",
+                mount.target
+            )?
         }
-        Filesystem::Tmpfs { size, .. } => write!(
+        Filesystem::Tmpfs {
+            size,
+            mode,
+            uid,
+            gid,
+            ..
+        } => write!(
             formatter,
-            "mount a tmpfs of {size} bytes at {} (tmpfs",
+            "mount a tmpfs of {size} bytes at {} (tmpfs, mode {mode:04o}, owner {uid}:{gid}",
             mount.target
         )?,
         Filesystem::Devfs { ruleset } => write!(

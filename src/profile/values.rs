@@ -89,6 +89,14 @@ pub fn facility(text: &str) -> Checked<u32> {
     }
 }
 
+/// The word for what [`facility`] gives.
+pub fn facility_name(facility: u32) -> &'static str {
+    let known = FACILITIES
+        .iter()
+        .find(|(_, number)| number << 3 == facility);
+    known.map_or("?", |(name, _)| name)
+}
+
 /// The tag of a syslog line: syslogd(8) ends it at the first other character.
 pub fn tag(text: &str) -> Checked<String> {
     let is_plain = text

@@ -1,5 +1,6 @@
 //! The seam: each call of `Kernel`, handed to the world with its name and a line for the list.
 
+use super::words::Words;
 use super::world::{Description, Executed, Wait};
 use super::{Sim, TIME_OVER};
 use crate::kernel::*;
@@ -21,7 +22,10 @@ macro_rules! calls {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $result:ty = |$world:ident, $pid:ident| $act:expr;)*) => {
         $(fn $name(&mut self, $($argument: $kind),*) -> Outcome<$result> {
             let detail = || {
-                let parts: Vec<String> = vec![$(format!("{:?}", $argument)),*];
+                let parts: Vec<String> = vec![$(match stringify!($argument) {
+                    "mode" => $argument.octal(),
+                    _ => $argument.words(),
+                }),*];
                 parts.join(", ")
             };
             self.call(stringify!($name), detail, |$world, $pid| $act)
@@ -209,10 +213,12 @@ impl Kernel for Sim {
     }
 
     fn umask(&mut self, mask: u32) {
-        self.always("umask", (), |world, pid| {
+        let act = |world: &mut super::World, pid| {
             world.process_mut(pid)?.umask = mask & 0o777;
             Ok(())
-        });
+        };
+        // Only a process that was killed hears of a failure.
+        let _ = self.call("umask", || mask.octal(), act);
     }
 
     fn isatty(&mut self, fd: Fd) -> bool {
@@ -256,7 +262,7 @@ impl Kernel for Sim {
     fn read(&mut self, fd: Fd, buffer: &mut [u8]) -> Outcome<usize> {
         self.blocking(
             "read",
-            || format!("{fd:?}"),
+            || fd.words(),
             |world, pid| Ok((Wait::Readable(world.descriptor(pid, fd)?.description), None)),
             |world, pid| world.read(pid, fd, buffer),
         )
@@ -266,7 +272,7 @@ impl Kernel for Sim {
         let child = pid.map(|pid| pid.0);
         self.blocking(
             "waitpid",
-            || format!("{pid:?}, {block}"),
+            || format!("{}, {block}", pid.words()),
             |_, _| Ok((Wait::Child(child), None)),
             |world, own| match world.reap(own, child)? {
                 Some((child, ending)) => Ok(Some(Some((Pid(child), ending)))),
@@ -279,7 +285,10 @@ impl Kernel for Sim {
     fn kevent_wait(&mut self, queue: Fd, timeout_ms: Option<u64>) -> Outcome<Option<Event>> {
         let outcome = self.blocking(
             "kevent_wait",
-            || format!("{queue:?}, {timeout_ms:?}"),
+            || match timeout_ms {
+                Some(timeout) => format!("{}, {timeout} ms", queue.words()),
+                None => queue.words(),
+            },
             |world, pid| {
                 let deadline = timeout_ms.map(|timeout| world.clock_ms.saturating_add(timeout));
                 Ok((

@@ -3,6 +3,7 @@
 use super::world::{Description, Descriptor, Res, State, Wait, World};
 use crate::kernel::{Errno, Event, Fd, FileKind, Watch, signal};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 impl World {
     pub(super) fn descriptor(&self, pid: i32, fd: Fd) -> Res<&Descriptor> {
@@ -158,7 +159,9 @@ impl World {
                 let inode = inodes.get(&place.inode).ok_or(Errno::EBADF)?;
                 match inode.kind {
                     FileKind::Directory => return Err(Errno::EISDIR.into()),
-                    FileKind::CharacterDevice if inode.data == b"null" => return Ok(Some(0)),
+                    FileKind::CharacterDevice if inode.data.as_slice() == b"null" => {
+                        return Ok(Some(0));
+                    }
                     FileKind::CharacterDevice => {
                         buffer.fill(0);
                         return Ok(Some(buffer.len()));
@@ -219,10 +222,9 @@ impl World {
                     if *appends {
                         *offset = inode.data.len();
                     }
-                    inode
-                        .data
-                        .resize(inode.data.len().max(*offset + bytes.len()), 0);
-                    for (to, from) in inode.data.iter_mut().skip(*offset).zip(bytes) {
+                    let data = Arc::make_mut(&mut inode.data);
+                    data.resize(data.len().max(*offset + bytes.len()), 0);
+                    for (to, from) in data.iter_mut().skip(*offset).zip(bytes) {
                         *to = *from;
                     }
                     *offset += bytes.len();
@@ -262,7 +264,7 @@ impl World {
             Ok(Description::Vnode { place, .. }) => self
                 .inodes
                 .get(&place.inode)
-                .is_some_and(|inode| inode.data == b"tty"),
+                .is_some_and(|inode| inode.data.as_slice() == b"tty"),
             _ => false,
         }
     }

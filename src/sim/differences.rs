@@ -70,10 +70,13 @@ impl World {
         self.mounts
             .iter()
             .map(|mount| {
-                format!(
-                    "{} on {} ({} {:?})",
-                    mount.from, mount.on, mount.kind, mount.flags
-                )
+                let flags: String = mount
+                    .flags
+                    .words()
+                    .iter()
+                    .map(|w| format!(", {w}"))
+                    .collect();
+                format!("{} on {} ({}{flags})", mount.from, mount.on, mount.kind)
             })
             .collect()
     }

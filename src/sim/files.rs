@@ -3,6 +3,7 @@
 use super::lookup::{EXECUTE, Found, Last, READ, WRITE};
 use super::world::{Description, Inode, Place, Res, World};
 use crate::kernel::{At, Errno, Fd, FileKind, Lock, Open, Stat, Unlink};
+use std::sync::Arc;
 
 impl World {
     pub(super) fn openat(&mut self, pid: i32, at: At, path: &str, how: Open) -> Res<Fd> {
@@ -171,7 +172,7 @@ impl World {
             return Err(Errno::EEXIST.into());
         }
         let place = self.create(pid, &found, FileKind::Symlink, 0o777)?;
-        self.inode_mut(place.inode)?.data = target.as_bytes().to_vec();
+        self.inode_mut(place.inode)?.data = Arc::new(target.as_bytes().to_vec());
         Ok(())
     }
 
@@ -181,7 +182,7 @@ impl World {
         if inode.kind != FileKind::Symlink {
             return Err(Errno::EINVAL.into());
         }
-        String::from_utf8(inode.data.clone()).map_err(|_| Errno::EILSEQ.into())
+        String::from_utf8(inode.data.to_vec()).map_err(|_| Errno::EILSEQ.into())
     }
 
     pub(super) fn pread(&self, pid: i32, fd: Fd, length: usize, offset: u64) -> Res<Vec<u8>> {
@@ -299,7 +300,7 @@ impl World {
             } => {
                 let place = *place;
                 let size = usize::try_from(size).map_err(|_| Errno::EFBIG)?;
-                self.inode_mut(place.inode)?.data.resize(size, 0);
+                Arc::make_mut(&mut self.inode_mut(place.inode)?.data).resize(size, 0);
                 Ok(())
             }
             _ => Err(Errno::EINVAL.into()),

@@ -5,6 +5,7 @@ use super::world::Inode;
 use super::world::{Behaviour, ROOT, World};
 use crate::kernel::{Alias, DevfsAct, FileKind, Lock, User};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 const DIRECTORIES: &str = "/bin /sbin /lib /libexec /usr /usr/bin /usr/lib /usr/lib32 /usr/libexec /usr/sbin /usr/share \
     /usr/share/zoneinfo /usr/local /usr/local/bin /usr/local/etc /usr/local/lib /usr/local/sbin /usr/local/share \
@@ -82,7 +83,7 @@ impl World {
             .entry(id)
             .or_insert_with(|| Inode::new(kind, mode, uid, gid, parent.inode));
         (inode.mode, inode.uid, inode.gid, inode.data, inode.ctime) =
-            (mode, uid, gid, bytes.to_vec(), ctime);
+            (mode, uid, gid, Arc::new(bytes.to_vec()), ctime);
         if known.is_none()
             && let Some(directory) = self.inodes.get_mut(&parent.inode)
         {
@@ -107,7 +108,7 @@ impl World {
     /// A file's bytes.
     pub fn content(&self, path: &str) -> Option<Vec<u8>> {
         let place = self.place_at(path)?;
-        Some(self.inodes.get(&place.inode)?.data.clone())
+        Some(self.inodes.get(&place.inode)?.data.to_vec())
     }
 
     /// Somebody who isn't simulated holds the file locked.

@@ -7,6 +7,7 @@
 mod calls;
 mod descriptors;
 mod differences;
+pub mod errnos;
 mod files;
 mod host;
 mod identity;
@@ -15,7 +16,9 @@ mod jails;
 mod lookup;
 mod mounts;
 mod process;
+pub mod sweep;
 mod terminals;
+mod words;
 mod world;
 
 pub use world::{
@@ -129,6 +132,19 @@ pub struct Report {
     pub calls: Vec<Call>,
     /// Processes that waited for what could never happen (their call failed with EDEADLK).
     pub stuck: Vec<i32>,
+}
+
+impl Report {
+    /// A call as a line of its own; what is unmounted is called by its place.
+    pub fn line(&self, call: &Call) -> String {
+        let fsid = call.detail.strip_prefix("FSID:").unwrap_or_default();
+        let id = fsid.split(':').next().and_then(|id| id.parse().ok());
+        let place = id.and_then(|id: i32| self.world.mounted.get(&id));
+        match (call.name, place) {
+            ("unmount", Some(place)) => format!("unmount({}, {place})", call.detail),
+            (name, _) => format!("{name}({})", call.detail),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -377,6 +393,7 @@ impl World {
     fn process_start(&mut self, start: &Start) -> i32 {
         self.next_pid += 1;
         let pid = self.next_pid;
+        self.order = self.stops_when_idle.then_some(pid);
         let process = Process {
             pid,
             parent: 1,

@@ -92,6 +92,7 @@ impl World {
             mount: mount.id,
             inode: mount.root,
         };
+        self.mounted.insert(mount.id, mount.on.clone());
         self.mounts.push(mount);
         // mountcheckdirs(): who stood in the covered directory stands in the new mount.
         for process in self.processes.values_mut() {

@@ -35,6 +35,10 @@ impl World {
                 self.clock_ms = self.clock_ms.max(moment);
                 continue;
             }
+            if let Some(first) = self.order.take() {
+                self.deliver(first, signal::TERM);
+                continue;
+            }
             let waiting = self
                 .processes
                 .values_mut()

@@ -6,6 +6,7 @@ use crate::kernel::{
     MountFlags, Procctl, Severity, Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// Why a simulated call refuses: an errno, and jail_set(2)'s or nmount(2)'s words.
 pub(super) struct Refusal(pub Errno, pub String);
@@ -33,8 +34,8 @@ pub struct Inode {
     pub gid: u32,
     pub links: u64,
     pub ctime: (i64, i64),
-    /// A file's bytes, a symbolic link's target, a device's name.
-    pub data: Vec<u8>,
+    /// A file's bytes, a symbolic link's target, a device's name. Shared by the copies of a world.
+    pub data: Arc<Vec<u8>>,
     pub children: BTreeMap<String, u64>,
     /// A directory's "..".
     pub parent: u64,
@@ -275,6 +276,11 @@ pub struct World {
     pub lies: BTreeSet<&'static str>,
     /// The root file system has no room left: what would need some is refused with ENOSPC.
     pub is_full: bool,
+    /// When nothing can happen any more, the first process is told to stop, as `service X stop` does it.
+    pub stops_when_idle: bool,
+    pub(super) order: Option<i32>,
+    /// The place of every mount there ever was.
+    pub(super) mounted: BTreeMap<i32, String>,
     pub clock_ms: u64,
     /// How long a program in a removed jail takes to be gone.
     pub death_delay_ms: u64,
@@ -334,6 +340,9 @@ impl World {
             ptys: BTreeMap::new(),
             lies: BTreeSet::new(),
             is_full: false,
+            stops_when_idle: false,
+            order: None,
+            mounted: BTreeMap::new(),
             clock_ms: 1_000,
             death_delay_ms: 1,
             devfs_root: 2,
@@ -445,7 +454,7 @@ impl Inode {
             gid,
             links,
             ctime: (1_700_000_000, 0),
-            data: Vec::new(),
+            data: Arc::default(),
             children: BTreeMap::new(),
             parent,
             extended_acl: false,

@@ -1,14 +1,13 @@
 //! What the service's own start holds for as long as it is supervised, restarts included: the
-//! instance's journal, one of the caller's slots, the pidfile.
+//! instance's journal, and one of the caller's slots.
 
 use crate::error::Error;
-use crate::kernel::{At, Errno, Failure, Fd, FileKind, Kernel, Lock, Open, Pid};
+use crate::kernel::{Errno, Failure, Fd, Kernel, Lock};
 use crate::launch::cleanup::{self, Swept};
 use crate::launch::instance::{self, Instance};
 use crate::launch::lock;
 use crate::permit::Permit;
 use crate::plan::STATE;
-use crate::trust::{self, Owner};
 
 /// The state an instance is left in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +21,6 @@ pub enum Leave {
 pub struct Held {
     pub instance: Instance,
     slot: Option<(String, Fd)>,
-    pidfile: Option<(String, Fd)>,
 }
 
 impl Held {
@@ -42,23 +40,7 @@ impl Held {
                 return Err(error);
             }
         };
-        let mut held = Held {
-            instance,
-            slot,
-            pidfile: None,
-        };
-        match pidfile(kernel, permit) {
-            Ok(pidfile) => held.pidfile = pidfile,
-            Err(error) => {
-                let _ = held.release(kernel, Leave::Nothing);
-                return Err(error);
-            }
-        }
-        Ok(held)
-    }
-
-    pub fn pidfile(&self) -> Option<&str> {
-        self.pidfile.as_ref().map(|(path, _)| path.as_str())
+        Ok(Held { instance, slot })
     }
 
     /// Gives back what could not be released.
@@ -69,10 +51,6 @@ impl Held {
                 leftovers.push(format!("{what}: {failure}"));
             }
         };
-        if let Some((path, _)) = &self.pidfile {
-            let what = format!("remove the pidfile {path}");
-            note(what, release_file(kernel, self.pidfile.clone()));
-        }
         let what = format!("release the instance {}", self.instance.label);
         let released = match leave {
             Leave::Nothing => instance::release(kernel, &self.instance),
@@ -137,55 +115,4 @@ fn slot<K: Kernel>(
         "uid {} runs {most} of it already, and may not run more",
         caller.uid
     )))
-}
-
-/// As pidfile(3) does it: opened, locked, the pid of the supervisor written. Only the service's own
-/// start, and only root's.
-fn pidfile<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<Option<(String, Fd)>, Error> {
-    let Some(path) = &permit.profile().pidfile else {
-        return Ok(None);
-    };
-    if permit.is_one_off() || !permit.caller().is_root() {
-        return Ok(None);
-    }
-    let step = |failure| Error::step(format!("write the pidfile {path}"), failure);
-    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let above = if directory.is_empty() { "/" } else { directory };
-    let parent = trust::open(kernel, above, Open::Directory, Owner::Root)
-        .map_err(|distrust| Error::Profile(distrust.to_string()))?;
-    let opened = kernel.openat(At::Dir(parent.fd), name, Open::ReadWriteCreate(0o600));
-    let closed = kernel.close(parent.fd);
-    let fd = opened.and_then(|fd| closed.map(|()| fd)).map_err(step)?;
-    let pid = kernel.getpid();
-    match write_pid(kernel, path, fd, pid) {
-        Ok(()) => Ok(Some((path.clone(), fd))),
-        Err(error) => {
-            // It isn't ours, or holds nothing.
-            let _ = kernel.close(fd);
-            Err(error)
-        }
-    }
-}
-
-fn write_pid<K: Kernel>(kernel: &mut K, path: &str, fd: Fd, pid: Pid) -> Result<(), Error> {
-    let step = |failure| Error::step(format!("write the pidfile {path}"), failure);
-    let stat = kernel.fstat(fd).map_err(step)?;
-    if stat.kind != FileKind::Regular || stat.links != 1 || stat.uid != 0 {
-        return Err(Error::Profile(format!(
-            "{path} is not a file of root's with one name"
-        )));
-    }
-    kernel
-        .flock(fd, Lock::Exclusive)
-        .map_err(|failure| match failure.errno {
-            Errno::EAGAIN => Error::Busy(format!("another process holds the pidfile {path}")),
-            _ => step(failure),
-        })?;
-    // Ours now. Whoever can open it can hold its lock.
-    kernel.fchmod(fd, 0o600).map_err(step)?;
-    kernel.ftruncate(fd, 0).map_err(step)?;
-    kernel
-        .write(fd, pid.0.to_string().as_bytes())
-        .map(drop)
-        .map_err(step)
 }

@@ -12,13 +12,14 @@ pub mod watch;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::front;
-use crate::host::{self, Rulesets};
+use crate::host::{self, Purpose};
 use crate::instances::seconds;
 use crate::kernel::{
     At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
 };
 use crate::launch::child::Stdio;
 use crate::launch::journal::{self, Head, Journal, State};
+use crate::launch::pidfile::{self, Pidfile};
 use crate::launch::{self, Running, cleanup, instance, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
@@ -97,22 +98,26 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
     let mut session = Session {
         job,
         label,
-        pidfile: held.pidfile().map(str::to_string),
+        pidfile: None,
         gave_up: false,
         restarts: 0,
         is_ready: false,
     };
     let outcome = session.run(kernel, held.instance.fd);
-    let has_leftovers = match &outcome {
-        Ok(ended) => !ended.leftovers.is_empty(),
-        Err((_, leftovers)) => !leftovers.is_empty(),
-    };
+    let pidfile = session.pidfile.take();
+    let pidfile_left = pidfile.and_then(|pidfile| pidfile.release(kernel));
+    let has_leftovers = pidfile_left.is_some()
+        || match &outcome {
+            Ok(ended) => !ended.leftovers.is_empty(),
+            Err((_, leftovers)) => !leftovers.is_empty(),
+        };
     // What couldn't be taken back is found again by the journal.
     let leave = match session.gave_up || has_leftovers {
         true => Leave::Journal,
         false => Leave::Nothing,
     };
-    let released = held.release(kernel, leave);
+    let mut released = held.release(kernel, leave);
+    released.extend(pidfile_left);
     match outcome {
         Ok(mut ended) => {
             ended.leftovers.extend(released);
@@ -137,7 +142,8 @@ fn plainly(error: Error) -> Failed {
 struct Session<'a> {
     job: &'a Job,
     label: String,
-    pidfile: Option<String>,
+    /// Made with the first launch, and kept through all of them.
+    pidfile: Option<Pidfile>,
     gave_up: bool,
     restarts: u32,
     is_ready: bool,
@@ -241,8 +247,8 @@ impl Session<'_> {
     ) -> Result<Once, Failed> {
         let job = self.job;
         // Again at each start: sources may have been replaced meanwhile.
-        let host =
-            host::survey(kernel, &job.permit, job.kept.clone(), Rulesets::Make).map_err(plainly)?;
+        let host = host::survey(kernel, &job.permit, job.kept.clone(), Purpose::Launch)
+            .map_err(plainly)?;
         let plan = Plan::new(&job.permit, &self.label, &host).map_err(plainly)?;
         let turn = writers::check(kernel, &plan).map_err(plainly)?;
         let records = self.records(&plan);
@@ -250,6 +256,11 @@ impl Session<'_> {
         let released = turn.map_or(Ok(()), |turn| turn.release(kernel));
         begun.map_err(|failure| plainly(Error::step("write the journal", failure)))?;
         released.map_err(plainly)?;
+        if self.pidfile.is_none()
+            && let Some(path) = pidfile::wanted(&job.permit)
+        {
+            self.pidfile = Some(Pidfile::take(kernel, path).map_err(plainly)?);
+        }
         let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
         let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
         plumbing.hand_off(kernel);
@@ -308,7 +319,7 @@ impl Session<'_> {
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
         );
-        records.extend(self.pidfile.as_deref().map(journal::pidfile_record));
+        records.extend(pidfile::wanted(&self.job.permit).map(journal::pidfile_record));
         records
     }
 

@@ -62,7 +62,7 @@ fn survey_as(world: &World, lines: &str, uid: u32) -> (Vec<String>, Report) {
         world.clone(),
         &Start::root(),
         Faults::none(),
-        move |kernel| match survey(kernel, &permit, BTreeMap::new(), Rulesets::Make) {
+        move |kernel| match survey(kernel, &permit, BTreeMap::new(), Purpose::Launch) {
             Ok(host) => {
                 let closure = host.closure.unwrap();
                 let mut words: Vec<String> = closure.files.keys().cloned().collect();
@@ -253,7 +253,7 @@ fn record(world: &World) -> (String, String) {
     let place = world.place_at(&directory()).unwrap();
     let inode = &world.inodes[&place.inode];
     let (name, id) = inode.children.iter().next().unwrap();
-    let text = String::from_utf8(world.inodes[id].data.clone()).unwrap();
+    let text = String::from_utf8(world.inodes[id].data.to_vec()).unwrap();
     (format!("{}/{name}", directory()), text)
 }
 
@@ -344,7 +344,7 @@ fn whatever_fails_while_a_record_is_read_or_kept_costs_time_only() {
             let permit = authorize(profile(LINES), caller, Wish::default(), &[]).unwrap();
             let faults = Faults::none().fail(call, jailrun::kernel::Errno::EIO);
             let report = Sim::run(world.clone(), &Start::root(), faults, move |kernel| {
-                i32::from(survey(kernel, &permit, BTreeMap::new(), Rulesets::Make).is_err())
+                i32::from(survey(kernel, &permit, BTreeMap::new(), Purpose::Launch).is_err())
             });
             assert_eq!(report.ending, Ending::Exited(0), "call {call}");
             assert_eq!(survey_as(&report.world, LINES, 0).0, words);

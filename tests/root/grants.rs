@@ -236,7 +236,7 @@ fn masks_lie_over_what_is_granted_and_over_nothing_else() {
         all[all.len() - 3..],
         [
             "mount /.mask at /usr/local/etc/nginx/key (nullfs, read-only, nosuid, noexec)",
-            "mount a tmpfs of 4096 bytes at /usr/local/etc/nginx/old (tmpfs, read-only, nosuid, noexec)",
+            "mount a tmpfs of 4096 bytes at /usr/local/etc/nginx/old (tmpfs, mode 0000, owner 0:0, read-only, nosuid, noexec)",
             "take the name /.mask away",
         ]
     );
@@ -284,7 +284,7 @@ fn sockets_are_reached_only_where_they_are_asked_for() {
     );
     assert!(steps.iter().any(|step| {
         step.to_string()
-            .ends_with("/var/run/db (nullfs, read-only, nosuid, noexec, nosymfollow)")
+            .ends_with("/var/run/db (nullfs, sockets, read-only, nosuid, noexec, nosymfollow)")
     }));
     for (lines, words) in [
         (
@@ -425,7 +425,7 @@ fn the_table_of_mounts_is_read_only_where_a_directory_is_granted() {
             &Start::root(),
             Faults::none(),
             move |kernel| {
-                i32::from(survey(kernel, &permit, BTreeMap::new(), Rulesets::Make).is_err())
+                i32::from(survey(kernel, &permit, BTreeMap::new(), Purpose::Launch).is_err())
             },
         );
         assert_eq!(report.ending, Ending::Exited(0));

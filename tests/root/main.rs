@@ -8,7 +8,7 @@ mod grants;
 mod launches;
 mod listing;
 
-use jailrun::host::{Rulesets, survey};
+use jailrun::host::{Purpose, survey};
 use jailrun::kernel::Ending;
 use jailrun::permit::{Caller, Wish, authorize};
 use jailrun::plan::{Host, Made, Plan, Step, tree::Tree};
@@ -53,7 +53,7 @@ fn look(world: &World, lines: &str, uid: u32, command: Option<&str>) -> Surveyed
         Faults::none(),
         move |kernel| {
             let outcome =
-                survey(kernel, &permit, BTreeMap::new(), Rulesets::Make).and_then(|host| {
+                survey(kernel, &permit, BTreeMap::new(), Purpose::Launch).and_then(|host| {
                     let plan = Plan::new(&permit, "www", &host)?;
                     let steps = plan.steps().to_vec();
                     Ok((host, steps))
@@ -79,7 +79,7 @@ fn steps(world: &World, lines: &str) -> Vec<String> {
     let words: Vec<String> = steps.iter().map(Step::to_string).collect();
     let first = words
         .iter()
-        .position(|step| step.contains("(tmpfs, nosuid, noexec)"));
+        .position(|step| step.starts_with("mount a tmpfs of "));
     let seal = steps
         .iter()
         .position(|step| matches!(step, Step::Seal { .. }));

@@ -1,0 +1,88 @@
+//! What a profile may say, and does something else than one would think. Each was seen on a kernel.
+
+use super::plan::Prepared;
+use crate::profile::{Network, Profile};
+use crate::run::{is_administrators, profile_places};
+use std::net::IpAddr;
+
+/// Of the profile alone.
+pub fn of(profile: &Profile) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (resource, _) in &profile.rctl.rules {
+        notes.extend(of_resource(resource).map(|what| format!("rctl {resource} {what}")));
+    }
+    for writable in profile.root.rw.iter().filter(|writable| writable.untrusted) {
+        notes.push(format!(
+            "{}: others than the service may write it: whoever reaches a socket in it can hand the \
+             service descriptors of the host",
+            writable.path
+        ));
+        if !writable.noexec {
+            notes.push(format!(
+                "{}: what others put there can be executed inside: noexec = true forbids it",
+                writable.path
+            ));
+        }
+    }
+    for (family, network) in [("ip4", &profile.jail.ip4), ("ip6", &profile.jail.ip6)] {
+        notes.extend(of_network(family, network));
+    }
+    if profile.proccontrol.trace_is_open() {
+        notes.push(
+            "trace = \"enable\": processes of the same user inside can read each other".to_string(),
+        );
+    }
+    notes
+}
+
+/// Limits that the kernel takes and doesn't hold as their names say.
+fn of_resource(resource: &str) -> Option<&'static str> {
+    match resource {
+        "memoryuse" => Some("isn't enforced when memory is touched; vmemoryuse is, at once"),
+        "pcpu" => Some("is a mean over seconds: a spinner gets more at first"),
+        _ => None,
+    }
+}
+
+/// The kernel rewrites the loopback address, where the jail hasn't got it, to the jail's first address.
+fn of_network(family: &str, network: &Network) -> Option<String> {
+    let Network::Addresses(addresses) = network else {
+        return None;
+    };
+    let loopback: IpAddr = match family {
+        "ip4" => [127, 0, 0, 1].into(),
+        _ => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    let first = addresses.first()?.address;
+    let has_it = addresses.iter().any(|known| known.address == loopback);
+    // Where the first address is of the loopback network itself, no other host reaches it either.
+    (!has_it && !first.is_loopback()).then(|| {
+        format!(
+            "{family}: {loopback} inside is {first}: a service that listens on {loopback} only is \
+             reached at {first} from elsewhere"
+        )
+    })
+}
+
+/// Of where the file is.
+pub fn of_place(path: &str, profile: &Profile) -> Option<String> {
+    let [admin, packages] = profile_places();
+    let is_packages = path.starts_with(&packages) && !is_administrators(path);
+    let access = &profile.access;
+    let says_nothing = access.users.is_empty() && access.groups.is_empty();
+    (is_packages && !says_nothing).then(|| {
+        format!("[access] of a package's profile counts for nothing: copy the file to {admin}")
+    })
+}
+
+/// Of the host that it was planned for.
+pub fn of_host(prepared: &Prepared) -> Vec<String> {
+    let note = |path: &String| {
+        format!(
+            "{path}: every user of the host can enter it: a service that was taken over can leave \
+             set-user-ID programs there for them"
+        )
+    };
+    let enterable = prepared.host.enterable_writables(&prepared.profile);
+    enterable.iter().map(note).collect()
+}
