@@ -131,7 +131,15 @@ mod freebsd {
             let source = file.to_string();
             make(
                 &mut kernel,
-                mount(Filesystem::Nullfs { source }, &target, true, false),
+                mount(
+                    Filesystem::Nullfs {
+                        source,
+                        sockets: true,
+                    },
+                    &target,
+                    true,
+                    false,
+                ),
             );
         }
         let devices = Filesystem::Devfs { ruleset: RULESET };

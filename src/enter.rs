@@ -95,8 +95,7 @@ fn guard<K: Kernel>(
             Exit::Status(71)
         }
     };
-    // A front that has gone needs no answer.
-    let _ = kernel.write(channel, &exit.encode());
+    front::tell(kernel, channel, exit, pty.is_some());
     exit.code()
 }
 
@@ -107,12 +106,12 @@ fn watch<K: Kernel>(
     pty: Option<Pty>,
 ) -> Result<Exit, Failure> {
     kernel.setsid()?;
+    if let Some(pty) = pty {
+        kernel.tiocsctty(pty.slave)?;
+    }
     let mut ears = Ears::open(kernel, Some(channel))?;
     let inner = entry.clone();
     let child = kernel.fork(move |kernel| inside(kernel, &inner, pty))?;
-    if let Some(pty) = pty {
-        kernel.close(pty.slave)?;
-    }
     loop {
         match kernel.waitpid_untraced() {
             Ok(Some((pid, Waited::Ended(ending)))) if pid == child => return Ok(ending.into()),
@@ -164,9 +163,9 @@ fn inside<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<
 }
 
 fn dropped<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<(), Failure> {
-    kernel.setsid()?;
+    kernel.setpgid()?;
     if let Some(pty) = pty {
-        kernel.tiocsctty(pty.slave)?;
+        kernel.tcsetpgrp(pty.slave)?;
         for (number, is_terminal) in (0..).zip(pty.which) {
             if is_terminal {
                 kernel.dup2(pty.slave, Fd(number), true)?;

@@ -67,6 +67,35 @@ fn first(which: [bool; 3]) -> Option<Fd> {
         .find_map(|(number, is)| is.then_some(Fd(number)))
 }
 
+/// How long the front may take to show what is left, in milliseconds.
+const LAST_WORDS_MS: u64 = 2000;
+
+/// The other side of the pipe: tells a front how it ended. Where there is a terminal, our own end would
+/// revoke it: the front has its time to read what is left.
+pub fn tell<K: Kernel>(kernel: &mut K, front: Fd, exit: Exit, has_terminal: bool) {
+    // A front that has gone needs no answer.
+    let told = kernel.write(front, &exit.encode());
+    if !has_terminal || told.is_err() {
+        return;
+    }
+    let end = kernel.monotonic_ms().saturating_add(LAST_WORDS_MS);
+    let Ok(queue) = kernel.kqueue() else {
+        return;
+    };
+    if kernel.kevent_watch(queue, Watch::Readable(front)).is_ok() {
+        let mut word = [0u8; 2];
+        loop {
+            let left = end.saturating_sub(kernel.monotonic_ms());
+            // Its end comes as the end of the pipe; orders come too late.
+            match kernel.kevent_wait(queue, Some(left)) {
+                Ok(Some(_)) if matches!(kernel.read(front, &mut word), Ok(count) if count > 0) => {}
+                _ => break,
+            }
+        }
+    }
+    let _ = kernel.close(queue);
+}
+
 /// What the front is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stay {

@@ -182,7 +182,11 @@ fn supervisor<K: Kernel>(kernel: &mut K, job: &Job, fronts: Fd, pty: Option<Pty>
     {
         let _ = kernel.close(fd);
     }
-    match kernel.setsid() {
+    let begun = kernel.setsid().and_then(|()| match pty {
+        Some(pty) => kernel.tiocsctty(pty.slave),
+        None => Ok(()),
+    });
+    match begun {
         Ok(()) => supervise::supervise(kernel, job).code(),
         Err(failure) => {
             let error = Error::step("begin a session", failure);

@@ -516,6 +516,10 @@ pub trait Kernel: Sized {
     /// The foreground process group of the terminal.
     fn tcgetpgrp(&mut self, terminal: Fd) -> Outcome<Pid>;
     fn getpgrp(&mut self) -> Pid;
+    /// setpgid(2): a process group of our own.
+    fn setpgid(&mut self) -> Outcome<()>;
+    /// tcsetpgrp(3): our process group is in the terminal's foreground.
+    fn tcsetpgrp(&mut self, terminal: Fd) -> Outcome<()>;
     /// TIOCSCTTY: the terminal becomes the session's, of which we are the leader.
     fn tiocsctty(&mut self, terminal: Fd) -> Outcome<()>;
 

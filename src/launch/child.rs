@@ -19,7 +19,7 @@ pub const CHANNEL: Fd = Fd(3);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stdio {
     pub fds: [Option<Fd>; 3],
-    /// Which of 0, 1 and 2 will then be a pseudo-terminal, to become the session's own.
+    /// Which of 0, 1 and 2 will then be a pseudo-terminal, which is the supervisor's session's own.
     pub terminal: Option<Fd>,
 }
 
@@ -65,11 +65,14 @@ impl<'a, K: Kernel> Outside<'a, K> {
         plan: &'a ChildPlan,
         stdio: Stdio,
     ) -> Result<Outside<'a, K>, Stopped> {
-        kernel.setsid().map_err(at("begin a session"))?;
-        if let Some(terminal) = stdio.terminal {
-            kernel
-                .tiocsctty(terminal)
-                .map_err(at("take the pseudo-terminal"))?;
+        match stdio.terminal {
+            None => kernel.setsid().map_err(at("begin a session"))?,
+            // The end of a session's leader revokes its terminal, with what the service wrote last and
+            // nobody has read yet (ttydev_close in sys/kern/tty.c): the supervisor is the leader.
+            Some(terminal) => kernel
+                .setpgid()
+                .and_then(|()| kernel.tcsetpgrp(terminal))
+                .map_err(at("take the pseudo-terminal"))?,
         }
         kernel
             .setlogin(&plan.user)

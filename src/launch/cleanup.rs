@@ -6,7 +6,7 @@ use crate::kernel::{At, Errno, Failure, Kernel, Lock, Open, Statfs, Unlink};
 use crate::launch::instance::{self, Instance};
 use crate::launch::journal::{State, Story, Unreadable};
 use crate::launch::{address, lock, steps};
-use crate::plan::{STATE, jail_name};
+use crate::plan::{STATE, jail_name, place, root};
 
 /// What could not be taken back.
 #[derive(Debug)]
@@ -119,12 +119,14 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
     if let Some(path) = story.and_then(|story| story.pidfile) {
         unused_pidfile(kernel, &path)?;
     }
-    // A directory only, and only an empty one: nothing is ever deleted below a mount point.
-    let root = format!("{}/root", instance::directory(&held.label));
-    match kernel.unlinkat(At::Cwd, &root, Unlink::Directory) {
-        Err(failure) if failure.errno != Errno::ENOENT => Err(failure),
-        _ => Ok(Swept::Cleaned),
+    // Directories only, and only empty ones: nothing is ever deleted below a mount point.
+    for path in [root(&held.label), place(&held.label)] {
+        match kernel.unlinkat(At::Cwd, &path, Unlink::Directory) {
+            Err(failure) if failure.errno != Errno::ENOENT => return Err(failure),
+            _ => {}
+        }
     }
+    Ok(Swept::Cleaned)
 }
 
 /// Last first. A failure ends it: what is left may lie in what comes after.

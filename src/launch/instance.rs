@@ -14,6 +14,8 @@ pub struct Instance {
     pub label: String,
     /// The journal, locked.
     pub fd: Fd,
+    /// Its directory wasn't there: nothing can be left of an earlier supervisor.
+    pub is_new: bool,
 }
 
 pub fn directory(label: &str) -> String {
@@ -41,10 +43,10 @@ pub fn prepare_state<K: Kernel>(kernel: &mut K) -> Result<(), Error> {
 /// Makes the directory and locks the journal. EAGAIN: somebody holds it.
 pub fn take<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Failure> {
     for _ in 0..100 {
-        match kernel.mkdirat(At::Cwd, &directory(label), 0o700) {
+        let is_new = match kernel.mkdirat(At::Cwd, &directory(label), 0o700) {
             Err(failure) if failure.errno != Errno::EEXIST => return Err(failure),
-            _ => {}
-        }
+            made => made.is_ok(),
+        };
         match lock::take(kernel, &journal_path(label), Lock::Exclusive) {
             // Whoever held it took the directory away between our two calls.
             Err(failure) if failure.errno == Errno::ENOENT => {}
@@ -57,6 +59,7 @@ pub fn take<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Failure>
                 return Ok(Instance {
                     label: label.to_string(),
                     fd,
+                    is_new,
                 });
             }
         }

@@ -6,9 +6,9 @@ use crate::kernel::{
     Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
     Unlink, signal,
 };
+use crate::launch::address;
 use crate::launch::journal::Journal;
-use crate::launch::{address, instance};
-use crate::plan::{Made, Source, Step};
+use crate::plan::{self, Made, Source, Step};
 
 /// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
 /// that is made in it is made relative to it: were it unmounted meanwhile, nothing would be made in what
@@ -24,7 +24,7 @@ impl<'a> Site<'a> {
     pub fn new(journal: &'a mut Journal, label: &str) -> Site<'a> {
         Site {
             journal,
-            root: format!("{}/root", instance::directory(label)),
+            root: plan::root(label),
             skeleton: None,
         }
     }

@@ -43,34 +43,45 @@ pub fn check<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<Option<Turn>, Err
 }
 
 fn conflict<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<Option<String>, Failure> {
-    let mut told = Vec::new();
+    let mut lost = Vec::new();
     for label in instance::labels(kernel)? {
         if label == plan.label() || !lives(kernel, &label)? {
             continue;
         }
-        if let Ok(story) = instance::story(kernel, &label)? {
-            for (path, is_shared) in &story.writes {
-                if let Some(words) = clash(plan, path, *is_shared, &label) {
-                    return Ok(Some(words));
+        match instance::story(kernel, &label)? {
+            Err(_) => lost.push(label),
+            Ok(story) => {
+                for (path, is_shared) in &story.writes {
+                    if let Some(words) = clash(plan, path, *is_shared, &label) {
+                        return Ok(Some(words));
+                    }
                 }
             }
-            told.push(label);
         }
     }
-    // Journals can be lost under live instances (rc.d/cleanvar); their mounts can't.
+    match lost.is_empty() {
+        true => Ok(None),
+        false => conflict_of_mounts(kernel, plan, &lost),
+    }
+}
+
+/// Journals can be lost under live instances (rc.d/cleanvar); their mounts can't.
+fn conflict_of_mounts<K: Kernel>(
+    kernel: &mut K,
+    plan: &Plan,
+    lost: &[String],
+) -> Result<Option<String>, Failure> {
     let below = format!("{STATE}/");
     for mount in kernel.getfsstat()? {
-        let label = mount
-            .on
-            .strip_prefix(&below)
-            .and_then(|rest| rest.split('/').next());
-        let Some(label) = label else { continue };
-        let is_known = label == plan.label() || told.iter().any(|known| known == label);
-        if mount.kind != "nullfs" || mount.flags.read_only || is_known {
+        let rest = mount.on.strip_prefix(&below);
+        let label = rest.and_then(|rest| rest.split('/').next());
+        let is_writable = mount.kind == "nullfs" && !mount.flags.read_only;
+        let Some(label) = label.filter(|label| is_writable && lost.iter().any(|l| l == label))
+        else {
             continue;
-        }
+        };
         let words = clash(plan, &mount.from, false, label);
-        if words.is_some() && kernel.jail_find(&jail_name(label))?.is_some() {
+        if words.is_some() {
             return Ok(words);
         }
     }

@@ -272,6 +272,15 @@ pub fn label(profile: &str, instance: Option<&str>, one_off: Option<Pid>) -> Str
     }
 }
 
+/// Where the root of an instance lies, in a directory of its own that can be covered.
+pub fn place(label: &str) -> String {
+    format!("{STATE}/{label}/jail")
+}
+
+pub fn root(label: &str) -> String {
+    format!("{}/root", place(label))
+}
+
 pub fn jail_name(label: &str) -> String {
     format!("jailrun-{label}")
 }
@@ -279,11 +288,14 @@ pub fn jail_name(label: &str) -> String {
 impl Plan {
     pub fn new(permit: &Permit, label: &str, host: &Host) -> Result<Plan, Error> {
         let profile = permit.profile();
-        let directory = format!("{STATE}/{label}");
-        let root = format!("{directory}/root");
+        let place = place(label);
+        let root = root(label);
         let jail = jail_name(label);
         let tree = Tree::of(profile, host)?;
         let mut steps = vec![
+            Step::Root {
+                path: place.clone(),
+            },
             Step::Root { path: root.clone() },
             Step::Mount {
                 mount: tree.skeleton(&root, false),
@@ -316,10 +328,12 @@ impl Plan {
             name: jail.clone(),
             parameters,
         });
-        // Over the finished root: from the host no path leads into it, so that nothing that walks
-        // /var/run (rc.d/cleanvar empties it) reaches a writable directory of the host through it.
+        // Over the place of the finished root: from the host no path leads into it, so that nothing that
+        // walks /var/run (rc.d/cleanvar empties it) reaches a writable directory of the host through it.
+        // Not over the root itself: mounted there, it would become the jail's (mountcheckdirs in
+        // sys/kern/vfs_mount.c).
         steps.push(Step::Mount {
-            mount: tree::cloak(&root),
+            mount: tree::cloak(&place),
             source: None,
         });
         Ok(Plan {

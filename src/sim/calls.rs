@@ -78,6 +78,8 @@ impl Kernel for Sim {
         tcsetwinsize(terminal: Fd, size: WindowSize) -> () =
             |world, pid| world.tcsetwinsize(pid, terminal, size);
         tcgetpgrp(terminal: Fd) -> Pid = |world, pid| world.tcgetpgrp(pid, terminal);
+        setpgid() -> () = |world, pid| world.process(pid).map(drop);
+        tcsetpgrp(terminal: Fd) -> () = |world, pid| world.tcgetpgrp(pid, terminal).map(drop);
         tiocsctty(terminal: Fd) -> () = |world, pid| world.tiocsctty(pid, terminal);
         waitpid_untraced() -> Option<(Pid, Waited)> = |world, pid| {
             let ended = world.reap(pid, None)?;

@@ -98,6 +98,9 @@ fn held_instance<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Err
         Errno::EAGAIN => busy(),
         _ => Error::step(format!("lock the instance {label}"), failure),
     })?;
+    if held.is_new {
+        return Ok(held);
+    }
     let error = match cleanup::clean(kernel, &held) {
         Ok(Swept::Cleaned) => return Ok(held),
         Ok(Swept::Lives) => busy(),

@@ -11,6 +11,7 @@ pub mod watch;
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::front;
 use crate::host::{self, Rulesets};
 use crate::instances::seconds;
 use crate::kernel::{
@@ -69,8 +70,7 @@ pub fn supervise<K: Kernel>(kernel: &mut K, job: &Job) -> Exit {
     };
     record::status_end(kernel, job.status, exit, is_program);
     if let Some(front) = job.front {
-        // A front that has gone needs no answer.
-        let _ = kernel.write(front, &exit.encode());
+        front::tell(kernel, front, exit, job.terminal.is_some());
     }
     exit
 }

@@ -1,6 +1,6 @@
 //! What a service is, and isn't, inside.
 
-use crate::fixture::{Fixture, PROFILES, jail_lives, sh, until, wait};
+use crate::fixture::{Fixture, PROFILES, jail_lives, kill, sh, until, wait};
 use std::os::unix::process::ExitStatusExt;
 
 #[test]
@@ -48,18 +48,18 @@ fn exit_status_and_signal_pass_through() {
 #[test]
 fn addresses_of_both_families_are_there_for_the_service_and_gone_after() {
     let more = "[jail]\nip4.addr = [\"lo0|127.0.0.80/32\"]\nip6.addr = [\"lo0|fd00::80/128\"]\n";
-    let fixture = Fixture::with("address", "args = [\"-c\", \"sleep 3\"]", more);
+    let fixture = Fixture::with("address", "args = [\"-c\", \"exec nc -l 7001\"]", more);
     let running = fixture.command().spawn().unwrap();
     until("the addresses", || {
         let all = sh("ifconfig lo0");
         all.contains("127.0.0.80") && all.contains("fd00::80")
     });
+    // With only one of a family, a wildcard is the jail's own address.
+    until("the listener", || {
+        sh("sockstat -4l").contains("127.0.0.80:7001")
+    });
+    kill("TERM", running.id());
     wait(running);
-    // With only one of each, a wildcard is the jail's own address.
-    assert_eq!(
-        fixture.says("(nc -l 7001 & sleep 1; /usr/bin/sockstat -4l 2>/dev/null | grep -c 127.0.0.80:7001; kill $!)"),
-        "1"
-    );
     fixture.nothing_is_left();
 }
 
@@ -97,7 +97,7 @@ fn no_path_of_the_host_leads_into_a_running_root() {
     let running = fixture.command().spawn().unwrap();
     until("the jail", || jail_lives(&fixture.jail()));
     until("the cloak", || {
-        sh(&format!("ls -A /var/run/jailrun/{}/root", fixture.name)).is_empty()
+        sh(&format!("ls -A /var/run/jailrun/{}/jail", fixture.name)).is_empty()
     });
     // What `service cleanvar restart` does.
     sh("service cleanvar onerestart");
@@ -119,7 +119,11 @@ fn a_profile_that_others_can_write_is_refused() {
         ("chown nobody", "chown root"),
         ("setfacl -m u:nobody:rw", "setfacl -b"),
     ] {
-        sh(&format!("{command} {file}"));
+        let refused = sh(&format!("{command} {file}"));
+        if refused.contains("not supported") {
+            println!("SKIP {command}: the file system has no ACLs");
+            continue;
+        }
         let output = fixture.run("echo ran");
         assert_eq!(output.status.code(), Some(78), "{command}");
         assert_eq!(output.stdout, b"");
@@ -129,7 +133,7 @@ fn a_profile_that_others_can_write_is_refused() {
     sh(&format!("ln -s {file} {link}"));
     assert_eq!(
         sh("/usr/local/bin/jrtest-jailrun jrtest-link; echo $?"),
-        format!("jailrun: jrtest-link: {link} is a symbolic link\n78")
+        format!("78\njailrun: jrtest-link: {link} is a symbolic link")
     );
     sh(&format!("rm {link}"));
     fixture.nothing_is_left();

@@ -1,7 +1,7 @@
 //! Whole launches with everything that a root can have: nothing is left, whatever happens.
 
 use super::*;
-use jailrun::kernel::{At, Errno, FileKind, Filesystem, Kernel, MountFlags, Nmount};
+use jailrun::kernel::{At, Errno, Kernel, Lock, Open, Unlink};
 use jailrun::request::Request;
 use jailrun::run::run;
 use jailrun::sim::Report;
@@ -53,9 +53,9 @@ fn a_root_with_everything_in_it_is_made_and_taken_back() {
     );
     assert_eq!(report.world.differences(&before), Vec::<String>::new());
     let count = |name: &str| report.calls.iter().filter(|call| call.name == name).count();
-    // Six files of the closure, two ro, one rw, a tmpfs, two masks, the skeleton twice.
-    assert_eq!((count("nmount"), count("unmount")), (14, 13));
-    assert_eq!(count("getfsstat"), 2);
+    // Six files of the closure, two ro, one rw, a tmpfs, two masks, the skeleton twice, the cloak.
+    assert_eq!((count("nmount"), count("unmount")), (15, 14));
+    assert_eq!(count("getfsstat"), 1);
 }
 
 #[test]
@@ -117,60 +117,37 @@ fn a_library_that_changes_before_it_is_mounted_ends_the_launch() {
 #[test]
 fn files_that_a_running_instance_holds_and_the_host_has_replaced_are_stale() {
     let mut world = World::freebsd();
-    world
-        .dir("/var/run/jailrun/www/root/lib", 0o755, 0, 0)
-        .dir("/srv", 0o755, 0, 0)
-        .dir("/srv/d", 0o755, 0, 0);
     for name in ["same", "new", "gone"] {
         world.file(&format!("/srv/{name}"), 0o644, 0, 0, b"");
-        world.file(
-            &format!("/var/run/jailrun/www/root/{name}"),
-            0o444,
-            0,
-            0,
-            b"",
-        );
     }
-    world
-        .dir("/var/run/jailrun/www/root/d", 0o755, 0, 0)
-        .file("/mnt/x", 0o644, 0, 0, b"");
+    world.dir("/var/run/jailrun/www", 0o700, 0, 0);
     let found = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&found);
     let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
-        let nullfs = |from: &str, on: &str| Nmount {
-            filesystem: Filesystem::Nullfs {
-                source: from.to_string(),
-                sockets: false,
-            },
-            target: on.to_string(),
-            flags: MountFlags::default(),
-            update: false,
-        };
-        for name in ["same", "new", "gone", "d"] {
-            let on = format!("/var/run/jailrun/www/root/{name}");
-            kernel
-                .nmount(&nullfs(&format!("/srv/{name}"), &on))
-                .unwrap();
+        let mut journal =
+            "jailrun journal 1\nboot b\ninstance www www service 0 1 1 0\n".to_string();
+        for name in ["same", "new", "gone"] {
+            let inode = kernel
+                .lstatat(At::Cwd, &format!("/srv/{name}"))
+                .unwrap()
+                .inode;
+            journal.push_str(&format!("holds {inode} /srv/{name}\n"));
         }
-        kernel.nmount(&nullfs("/srv/new", "/mnt/x")).unwrap();
-        assert_eq!(stale::find(kernel).unwrap(), []);
-        for name in ["new", "gone"] {
-            kernel
-                .unlinkat(
-                    At::Cwd,
-                    &format!("/srv/{name}"),
-                    jailrun::kernel::Unlink::File,
-                )
-                .unwrap();
-        }
+        journal.push_str("begun\nstate running 5 6 7\n");
+        let path = "/var/run/jailrun/www/journal";
         let fd = kernel
-            .openat(At::Cwd, "/srv/new", jailrun::kernel::Open::CreateNew(0o644))
+            .openat(At::Cwd, path, Open::ReadWriteCreate(0o600))
             .unwrap();
-        kernel.close(fd).unwrap();
-        assert_eq!(
-            kernel.lstatat(At::Cwd, "/srv/d").unwrap().kind,
-            FileKind::Directory
-        );
+        kernel.write(fd, journal.as_bytes()).unwrap();
+        // Nobody runs it: nothing of it can be stale.
+        kernel.unlinkat(At::Cwd, "/srv/gone", Unlink::File).unwrap();
+        assert_eq!(stale::find(kernel).unwrap(), []);
+        kernel.flock(fd, Lock::Exclusive).unwrap();
+        kernel.unlinkat(At::Cwd, "/srv/new", Unlink::File).unwrap();
+        let new = kernel
+            .openat(At::Cwd, "/srv/new", Open::CreateNew(0o644))
+            .unwrap();
+        kernel.close(new).unwrap();
         *told.lock().unwrap() = stale::find(kernel).unwrap();
         0
     });
@@ -180,11 +157,9 @@ fn files_that_a_running_instance_holds_and_the_host_has_replaced_are_stale() {
         path: path.to_string(),
         how,
     };
-    assert_eq!(
-        *found.lock().unwrap(),
-        [
-            stale("/srv/new", How::Replaced),
-            stale("/srv/gone", How::Gone)
-        ]
-    );
+    let expected = [
+        stale("/srv/new", How::Replaced),
+        stale("/srv/gone", How::Gone),
+    ];
+    assert_eq!(*found.lock().unwrap(), expected);
 }

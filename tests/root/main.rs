@@ -84,7 +84,7 @@ fn steps(world: &World, lines: &str) -> Vec<String> {
         .position(|step| matches!(step, Step::Seal { .. }));
     words[first.unwrap() + 1..seal.unwrap()]
         .iter()
-        .map(|step| step.replace("/var/run/jailrun/www/root", ""))
+        .map(|step| step.replace("/var/run/jailrun/www/jail/root", ""))
         .collect()
 }
 
@@ -95,7 +95,7 @@ fn refusal(world: &World, lines: &str) -> String {
 /// A file that is made.
 fn made_file(world: &World, lines: &str, path: &str) -> Made {
     let (_, steps) = look(world, lines, 0, None).unwrap_or_else(|error| panic!("{error}"));
-    let path = format!("/var/run/jailrun/www/root{path}");
+    let path = format!("/var/run/jailrun/www/jail/root{path}");
     let found = steps.iter().find_map(|step| match step {
         Step::File { path: at, made } if *at == path => Some(made.clone()),
         _ => None,

@@ -230,6 +230,14 @@ impl Kernel for FreeBsd {
         terminal::getpgrp()
     }
 
+    fn setpgid(&mut self) -> Outcome<()> {
+        terminal::setpgid()
+    }
+
+    fn tcsetpgrp(&mut self, terminal: Fd) -> Outcome<()> {
+        terminal::tcsetpgrp(terminal)
+    }
+
     fn tiocsctty(&mut self, terminal: Fd) -> Outcome<()> {
         terminal::tiocsctty(terminal)
     }

@@ -297,8 +297,17 @@ pub fn cpuset_root() -> Outcome<()> {
     // SAFETY: integers only.
     checked("cpuset_setid", unsafe {
         libc::cpuset_setid(which, -1, root)
-    })
-    .map(drop)
+    })?;
+    // A mask of the process's own outlives its set (cpuset_setproc in sys/kern/kern_cpuset.c).
+    let mut all = std::mem::MaybeUninit::<libc::cpuset_t>::zeroed();
+    let size = std::mem::size_of::<libc::cpuset_t>();
+    // SAFETY: `all` is room for one mask of `size` bytes, which the kernel writes; -1 is us.
+    let result = unsafe { libc::cpuset_getaffinity(level, which, -1, size, all.as_mut_ptr()) };
+    checked("cpuset_getaffinity", result)?;
+    // SAFETY: `all` holds `size` bytes that the kernel has filled; -1 is us.
+    let result =
+        unsafe { libc::cpuset_setaffinity(libc::CPU_LEVEL_WHICH, which, -1, size, all.as_ptr()) };
+    checked("cpuset_setaffinity", result).map(drop)
 }
 
 pub fn procctl(control: Procctl) -> Outcome<()> {

@@ -109,6 +109,19 @@ pub fn getpgrp() -> Pid {
     Pid(unsafe { libc::getpgrp() })
 }
 
+pub fn setpgid() -> Outcome<()> {
+    // SAFETY: integers only; zeroes are us and our own pid.
+    checked("setpgid", unsafe { libc::setpgid(0, 0) }).map(drop)
+}
+
+pub fn tcsetpgrp(terminal: Fd) -> Outcome<()> {
+    // SAFETY: integers only.
+    checked("tcsetpgrp", unsafe {
+        libc::tcsetpgrp(terminal.0, getpgrp().0)
+    })
+    .map(drop)
+}
+
 pub fn tiocsctty(terminal: Fd) -> Outcome<()> {
     let nothing: c_int = 0;
     // SAFETY: TIOCSCTTY takes no argument.
