@@ -167,6 +167,38 @@ fn a_file_mount_needs_a_file_and_no_mounted_one<K: Kernel>(kernel: &mut K, base:
     kernel.unmount(fsid, Force::No).unwrap();
 }
 
+/// What masks a file is mounted from a file of the skeleton, which loses its name before it is sealed.
+fn a_mounted_file_outlives_its_name_and_its_file_system_can_be_sealed<K: Kernel>(
+    kernel: &mut K,
+    base: &str,
+) {
+    let skeleton = format!("{base}/skeleton");
+    dir(kernel, &skeleton);
+    let root = tmpfs(kernel, &skeleton).unwrap();
+    let (source, target) = (format!("{skeleton}/mask"), format!("{base}/covered"));
+    file(kernel, &source);
+    file(kernel, &target);
+    let inode = kernel.lstatat(At::Cwd, &source).unwrap().inode;
+    let mask = nullfs(kernel, &source, &target, true).unwrap();
+    kernel.unlinkat(At::Cwd, &source, Unlink::File).unwrap();
+    let sealed = MountFlags {
+        read_only: true,
+        ..MountFlags::default()
+    };
+    kernel.nmount(&tmpfs_of(&skeleton, sealed, true)).unwrap();
+    let seen = kernel.lstatat(At::Cwd, &target).unwrap();
+    assert_eq!((seen.inode, seen.links), (inode, 0));
+    // Seen, but opened by nobody: tmpfs has no more use for it.
+    assert_eq!(
+        errno(kernel.openat(At::Cwd, &target, Open::Read)),
+        Errno::ENOENT
+    );
+    // The file below keeps its file system, until the mount is gone.
+    assert_eq!(errno(kernel.unmount(root, Force::No)), Errno::EBUSY);
+    kernel.unmount(mask, Force::No).unwrap();
+    kernel.unmount(root, Force::No).unwrap();
+}
+
 fn a_link_is_not_followed_at_the_end<K: Kernel>(kernel: &mut K, base: &str) {
     kernel
         .symlinkat("/etc", At::Cwd, &format!("{base}/link"))
@@ -448,6 +480,7 @@ facts![
     nullfs_cannot_be_updated,
     a_read_only_nullfs_refuses_what_its_source_takes,
     a_file_mount_needs_a_file_and_no_mounted_one,
+    a_mounted_file_outlives_its_name_and_its_file_system_can_be_sealed,
     a_link_is_not_followed_at_the_end,
     a_links_text_is_as_it_was_written,
     pread_leaves_the_offset_alone,

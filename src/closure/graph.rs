@@ -19,6 +19,8 @@ pub enum How {
     Needed(String),
     Filter(String),
     Auxiliary(String),
+    /// Opened by its needer, when nsswitch.conf(5) says so.
+    Module(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,7 @@ impl Edge {
             How::Needed(_) => format!("needed by {by}"),
             How::Filter(_) => format!("filtered by {by}"),
             How::Auxiliary(_) => format!("may be used by {by}"),
+            How::Module(_) => format!("opened by {by}, as nsswitch.conf says"),
         }
     }
 }

@@ -183,7 +183,7 @@ impl<F: Files> Reader<'_, '_, F> {
     }
 
     fn find(&mut self, path: &str, how: Open) -> Result<Option<Found>, Distrust> {
-        match self.walker.resolve(path, how, Owner::Root) {
+        match self.walker.resolve_alone(path, how, Owner::Root) {
             Ok(found) => Ok(Some(found)),
             Err(Stop::Absent(_)) => Ok(None),
             // rtld would look relative to a directory that nobody can know.

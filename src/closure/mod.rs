@@ -13,6 +13,8 @@ pub mod hints;
 pub mod image;
 pub mod libmap;
 pub mod linker;
+pub mod nss;
+pub mod record;
 pub mod script;
 mod space;
 mod strings;
@@ -43,6 +45,8 @@ pub struct Wanted {
     pub programs: Vec<String>,
     /// Patterns of what programs open by dlopen(3).
     pub libraries: Vec<String>,
+    /// Names that libc opens if they are found anywhere.
+    pub modules: Vec<String>,
     pub system: System,
 }
 
@@ -135,7 +139,7 @@ pub fn find<F: Files>(walker: &mut Walker<'_, F>, wanted: &Wanted) -> Result<Clo
         search.program(program, None, How::Program)?;
     }
     let libraries = search.libraries(&wanted.libraries)?;
-    search.load(&libraries)?;
+    search.load(&libraries, &wanted.modules)?;
     let linkers = search.linkers.into_values().collect();
     Ok(search.finder.finish(linkers))
 }
@@ -276,7 +280,7 @@ impl<F: Files> Search<'_, '_, F> {
     }
 
     /// Loads what each program needs, and into each the libraries that it may open.
-    fn load(&mut self, libraries: &[(String, String)]) -> Result<(), Refusal> {
+    fn load(&mut self, libraries: &[(String, String)], modules: &[String]) -> Result<(), Refusal> {
         let mut unused: Vec<&str> = libraries.iter().map(|(_, path)| path.as_str()).collect();
         for process in &self.processes {
             let Some(linker) = self.linkers.get(&process.abi) else {
@@ -285,6 +289,7 @@ impl<F: Files> Search<'_, '_, F> {
             let (system, object) = (self.finder.system().clone(), Rc::clone(&process.object));
             let mut space = Space::new(linker, &system, &process.path, &process.opened, object);
             space.complete(&mut self.finder)?;
+            space.open_modules(&mut self.finder, modules)?;
             for (pattern, path) in libraries {
                 let (opened, object) = library(&mut self.finder, pattern, path)?;
                 if Abi::of(&object, &system.machine) == Some(process.abi) {

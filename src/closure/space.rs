@@ -92,10 +92,11 @@ impl<'l> Space<'l> {
             let object = Rc::clone(&object.object);
             let from = self.filtered;
             self.filtered += 1;
-            let filters = object.filters.iter().cloned().map(How::Filter);
-            let auxiliaries = object.auxiliaries.iter().cloned().map(How::Auxiliary);
-            for how in filters.chain(auxiliaries) {
-                self.load_filtee(finder, from, how)?;
+            for name in &object.filters {
+                self.load_if_there(finder, from, name, How::Filter(name.clone()))?;
+            }
+            for name in &object.auxiliaries {
+                self.load_if_there(finder, from, name, How::Auxiliary(name.clone()))?;
             }
         }
         Ok(())
@@ -111,6 +112,24 @@ impl<'l> Space<'l> {
     ) -> Result<(), Refusal> {
         let to = self.map(finder, path, path, opened)?;
         finder.graph().add(None, &to, how);
+        self.complete(finder)
+    }
+
+    /// dlopen(3) of names, by libc: it does without those that it can't load.
+    pub fn open_modules<F: Files>(
+        &mut self,
+        finder: &mut Finder<'_, '_, F>,
+        modules: &[String],
+    ) -> Result<(), Refusal> {
+        let libc = self
+            .objects
+            .iter()
+            .position(|object| object.object.soname.as_deref() == Some("libc.so.7"));
+        if let Some(libc) = libc {
+            for name in modules {
+                self.load_if_there(finder, libc, name, How::Module(name.clone()))?;
+            }
+        }
         self.complete(finder)
     }
 
@@ -144,18 +163,17 @@ impl<'l> Space<'l> {
         Refusal::missing(words)
     }
 
-    /// rtld does without a filtee that it can't load.
-    fn load_filtee<F: Files>(
+    /// rtld does without a filtee that it can't load, and libc without a module: both with all that such
+    /// a one needs.
+    fn load_if_there<F: Files>(
         &mut self,
         finder: &mut Finder<'_, '_, F>,
         from: usize,
+        name: &str,
         how: How,
     ) -> Result<(), Refusal> {
-        let (How::Filter(name) | How::Auxiliary(name)) = how.clone() else {
-            return Ok(());
-        };
         let before = (self.objects.len(), finder.mark());
-        if self.load(finder, &name, from, how)?.is_err() {
+        if self.load(finder, name, from, how)?.is_err() {
             return Ok(());
         }
         if let Err(refusal) = self.load_needed(finder) {

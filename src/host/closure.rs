@@ -1,13 +1,15 @@
 //! What the programs of a profile need on this host.
 
 use super::accounts::Service;
+use super::cache;
 use crate::closure::finder::System;
 use crate::closure::graph::How;
-use crate::closure::{self, Closure, Wanted};
+use crate::closure::{self, Closure, Refusal, Wanted, nss};
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::permit::Permit;
-use crate::profile;
+use crate::plan::is_below;
+use crate::profile::{self, Content, Root};
 use crate::trust::walk::Walker;
 
 /// `None`: the profile lists all there is by itself.
@@ -29,14 +31,18 @@ pub fn look<K: Kernel>(
     let wanted = Wanted {
         programs: main.into_iter().chain(&root.programs).cloned().collect(),
         libraries: root.libraries.clone(),
+        modules: modules(walker, root)?,
         system: system(walker.files())?,
     };
     // What is in a file isn't for whoever could only name it.
     let is_strangers = command.is_some() && !permit.is_roots();
-    let found = closure::find(walker, &wanted).map_err(|refusal| match is_strangers {
-        true => Error::Profile(refusal.discreet().to_string()),
-        false => Error::Profile(refusal.to_string()),
-    })?;
+    let found = match cache::load(walker.files(), &wanted) {
+        Some(known) => known,
+        None => find(walker, &wanted, permit).map_err(|refusal| match is_strangers {
+            true => Error::Profile(refusal.discreet().to_string()),
+            false => Error::Profile(refusal.to_string()),
+        })?,
+    };
     match forbidden(&found, service) {
         None => Ok(Some(found)),
         Some((path, _))
@@ -49,6 +55,46 @@ pub fn look<K: Kernel>(
             service.user.name
         ))),
     }
+}
+
+/// Works it out, and keeps the answer where it is root who asks: others could fill the place up with the
+/// commands that they give.
+fn find<K: Kernel>(
+    walker: &mut Walker<'_, K>,
+    wanted: &Wanted,
+    permit: &Permit,
+) -> Result<Closure, Refusal> {
+    let now = walker.files().realtime();
+    let found = closure::find(walker, wanted)?;
+    if let Some(seen) = walker.seen().cloned().filter(|_| permit.is_roots()) {
+        cache::store(walker.files(), wanted, &found, &seen, now);
+    }
+    Ok(found)
+}
+
+/// What libc opens for the nsswitch.conf(5) that will be inside, if any will.
+fn modules<K: Kernel>(walker: &mut Walker<'_, K>, root: &Root) -> Result<Vec<String>, Error> {
+    let granted = || {
+        root.ro
+            .iter()
+            .any(|path| path == NSSWITCH || is_below(NSSWITCH, path))
+    };
+    let text = match root.files.get(NSSWITCH) {
+        Some(Content::Text(text)) => text.clone(),
+        Some(_) => host_nsswitch(walker)?,
+        None if granted() => host_nsswitch(walker)?,
+        None => return Ok(Vec::new()),
+    };
+    Ok(nss::modules(&text))
+}
+
+const NSSWITCH: &str = "/etc/nsswitch.conf";
+
+fn host_nsswitch<K: Kernel>(walker: &mut Walker<'_, K>) -> Result<String, Error> {
+    let content = walker
+        .read(NSSWITCH, 64 << 10)
+        .map_err(|distrust| Error::Profile(distrust.to_string()))?;
+    Ok(String::from_utf8_lossy(&content.unwrap_or_default()).into_owned())
 }
 
 fn system<K: Kernel>(kernel: &mut K) -> Result<System, Error> {

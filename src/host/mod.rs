@@ -1,11 +1,13 @@
 //! Looks the host over for a plan: accounts, sources, devices, what the kernel can. Changes nothing but
-//! for the devfs ruleset, which is inert until a mount names it.
+//! for the devfs ruleset, which is inert until a mount names it, and the record of a closure.
 
 mod accounts;
+pub mod cache;
 mod closure;
 mod contents;
 pub mod db;
 mod devices;
+mod limits;
 mod sources;
 mod submounts;
 pub mod synthetic;
@@ -58,6 +60,8 @@ pub fn survey<K: Kernel>(
         let words = "sockets = [\"syslog\"] is not supported yet";
         return Err(Error::Profile(words.to_string()));
     }
+    limits::addresses(kernel, profile)?;
+    let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;
     let owners = accounts::owners(kernel, profile)?;
     let mut environment = kept;
@@ -84,6 +88,7 @@ pub fn survey<K: Kernel>(
             false => devices::ruleset(kernel, &profile.root.devices, rulesets)?,
         },
         environment,
+        rctl,
     })
 }
 

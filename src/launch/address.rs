@@ -79,7 +79,9 @@ fn delete_ours<K: Kernel>(kernel: &mut K, alias: &Alias, fd: Fd) -> Result<(), F
         return Ok(());
     }
     match kernel.delete_address(alias) {
-        Err(failure) if failure.errno != Errno::EADDRNOTAVAIL => Err(failure),
+        Err(failure) if !matches!(failure.errno, Errno::EADDRNOTAVAIL | Errno::ENXIO) => {
+            Err(failure)
+        }
         _ => Ok(()),
     }
 }

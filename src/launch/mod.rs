@@ -142,9 +142,11 @@ fn hand_over<K: Kernel>(
     jail: OwnedJail,
     channel: Fd,
 ) -> Result<(), Error> {
-    kernel
-        .write(channel, &jail.id.0.to_ne_bytes())
-        .map_err(|failure| Error::step("tell the child its jail", failure))?;
+    match kernel.write(channel, &jail.id.0.to_ne_bytes()) {
+        // It has stopped, and said why.
+        Err(failure) if failure.errno == Errno::EPIPE => {}
+        other => drop(other.map_err(|failure| Error::step("tell the child its jail", failure))?),
+    }
     let said = hear(kernel, ears, channel)?;
     if said != b"d" {
         return Err(explain(plan, &said));

@@ -138,7 +138,7 @@ pub fn dot(host: &Host) -> String {
         .flat_map(|closure| closure.graph.edges());
     for edge in edges {
         let style = match edge.how {
-            How::Filter(_) | How::Auxiliary(_) | How::Library(_) => "dashed",
+            How::Filter(_) | How::Auxiliary(_) | How::Library(_) | How::Module(_) => "dashed",
             _ => "solid",
         };
         match &edge.from {

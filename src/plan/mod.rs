@@ -42,6 +42,8 @@ pub struct Host {
     /// The ruleset that shows the profile's devices and nothing else.
     pub ruleset: u16,
     pub environment: BTreeMap<String, String>,
+    /// Rules are added: there are some, and racct is on.
+    pub rctl: bool,
 }
 
 /// Something on the host that the profile names.
@@ -317,7 +319,7 @@ impl Plan {
                 }));
             }
         }
-        for (resource, amount) in &profile.rctl.rules {
+        for (resource, amount) in profile.rctl.rules.iter().filter(|_| host.rctl) {
             steps.push(Step::Rctl {
                 rule: format!("jail:{jail}:{resource}:deny={amount}"),
                 filter: format!("jail:{jail}:{resource}"),

@@ -45,6 +45,9 @@ impl World {
             return Err(Errno::EOPNOTSUPP.into());
         }
         if !created {
+            if how != Open::Path {
+                self.need_a_name(place)?;
+            }
             if readable {
                 self.permit(pid, place.inode, READ)?;
             }
@@ -70,6 +73,18 @@ impl World {
             appends: matches!(how, Open::ReadWriteCreate(_) | Open::Append(_)),
         };
         self.install(pid, description, 0)
+    }
+
+    /// tmpfs opens nothing whose last name is gone, by whatever way it is reached (tmpfs_open()).
+    fn need_a_name(&self, place: Place) -> Res<()> {
+        let mut mount = self.mount(place.mount)?;
+        while let Some(lower) = mount.lower {
+            mount = self.mount(lower.mount)?;
+        }
+        match mount.kind == "tmpfs" && self.inode(place.inode)?.links == 0 {
+            true => Err(Errno::ENOENT.into()),
+            false => Ok(()),
+        }
     }
 
     fn create(&mut self, pid: i32, found: &Found, kind: FileKind, mode: u32) -> Res<Place> {

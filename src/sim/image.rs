@@ -17,8 +17,9 @@ pub struct Elf<'a> {
     pub is_static: bool,
 }
 
-/// Where the only segment is loaded: not at 0, so that addresses aren't offsets.
-const BASE: u64 = 0x20_0000;
+/// How far from its offset the segment with the data is loaded: addresses aren't offsets. The one with
+/// the headers is at 0, or rtld couldn't load two such files.
+const SHIFT: u64 = 0x1_0000;
 
 // sys/sys/elf_common.h.
 const PT_LOAD: u64 = 1;
@@ -67,7 +68,7 @@ impl Elf<'_> {
 
     pub fn bytes(&self) -> Vec<u8> {
         let (header, segment) = if self.is_32 { (52, 32) } else { (64, 56) };
-        let count = 1 + u64::from(self.interpreter.is_some()) + u64::from(!self.is_static);
+        let count = 2 + u64::from(self.interpreter.is_some()) + u64::from(!self.is_static);
         let interpreter = self.interpreter.map_or_else(Vec::new, terminated);
         let interpreter_at = header + segment * count;
         let dynamic_at = (interpreter_at + interpreter.len() as u64).next_multiple_of(8);
@@ -76,7 +77,8 @@ impl Elf<'_> {
         let size = dynamic_at + dynamic_length + strings.len() as u64;
 
         let mut bytes = self.header(header, segment, count);
-        bytes.extend(self.segment(PT_LOAD, 0, size));
+        bytes.extend(self.segment(PT_LOAD, 0, interpreter_at));
+        bytes.extend(self.segment(PT_LOAD, interpreter_at, size - interpreter_at));
         if !interpreter.is_empty() {
             let length = interpreter.len() as u64;
             bytes.extend(self.segment(PT_INTERP, interpreter_at, length));
@@ -113,14 +115,16 @@ impl Elf<'_> {
     }
 
     fn segment(&self, kind: u64, offset: u64, length: u64) -> Vec<u8> {
-        let address = BASE + offset;
+        let address = if offset == 0 { 0 } else { SHIFT + offset };
+        // rtld maps whole pages.
+        let align = if kind == PT_LOAD { 4096 } else { 8 };
         let kind = kind.to_le_bytes().into_iter().take(4);
         let mut bytes: Vec<u8> = kind.collect();
         if self.is_32 {
-            bytes.extend(self.words(&[offset, address, address, length, length, 4, 4]));
+            bytes.extend(self.words(&[offset, address, address, length, length, 4, align]));
         } else {
             bytes.extend(4u32.to_le_bytes());
-            bytes.extend(self.words(&[offset, address, address, length, length, 8]));
+            bytes.extend(self.words(&[offset, address, address, length, length, align]));
         }
         bytes
     }
@@ -145,7 +149,7 @@ impl Elf<'_> {
         }
         // Three more pairs, and the one that ends the table.
         let length = (entries.len() + 8) * self.word();
-        entries.extend([DT_STRTAB, BASE + at + length as u64]);
+        entries.extend([DT_STRTAB, SHIFT + at + length as u64]);
         entries.extend([DT_STRSZ, strings.len() as u64]);
         entries.extend([DT_FLAGS_1, self.flags_1, 0, 0]);
         (self.words(&entries), strings)

@@ -92,8 +92,36 @@ impl<'a, F: Files> Walker<'a, F> {
         close(self.files, fd);
     }
 
-    /// Opens what an absolute path leads to, as `how`. `owner` is who must own the thing itself.
+    /// Opens what an absolute path leads to, as `how`. `owner` is who must own the thing itself. For one
+    /// of many names in a directory: that it isn't there holds as long as the directory is unchanged.
     pub fn resolve(&mut self, path: &str, how: Open, owner: Owner) -> Result<Found, Stop> {
+        self.walk(path, how, owner)
+            .map_err(|stop| self.searched(stop))
+    }
+
+    /// The same for a name that stands by itself, in a directory where others come and go.
+    pub fn resolve_alone(&mut self, path: &str, how: Open, owner: Owner) -> Result<Found, Stop> {
+        self.walk(path, how, owner).inspect_err(|stop| {
+            if let Stop::Absent(Distrust::Failed { component, .. }) = stop {
+                self.seen.entry(component.clone()).or_insert(Seen::Absent);
+            }
+        })
+    }
+
+    /// Notes the directory in which the last name was looked for in vain.
+    fn searched(&mut self, stop: Stop) -> Stop {
+        if let Stop::Absent(Distrust::Failed { component, .. }) = &stop
+            && let Some((above, _)) = component.rsplit_once('/')
+            && let Some(Known::Directory { stat, .. }) = self.known.get(above)
+            && !self.known.contains_key(component)
+        {
+            let searched = Seen::Searched(Identity::from(stat));
+            self.note(above, searched);
+        }
+        stop
+    }
+
+    fn walk(&mut self, path: &str, how: Open, owner: Owner) -> Result<Found, Stop> {
         let too_long = || failed(path, Failure::new("open", Errno::ENAMETOOLONG));
         if path.len() > LONGEST {
             return Err(Stop::Absent(too_long()));
@@ -165,7 +193,7 @@ impl<'a, F: Files> Walker<'a, F> {
 
     /// Reads a regular file whole. `None` where there is none.
     pub fn read(&mut self, path: &str, most: usize) -> Result<Option<Vec<u8>>, Distrust> {
-        let found = match self.resolve(path, Open::Read, Owner::Root) {
+        let found = match self.resolve_alone(path, Open::Read, Owner::Root) {
             Ok(found) => found,
             Err(Stop::Absent(_)) => return Ok(None),
             Err(stop) => return Err(stop.into()),
@@ -308,10 +336,6 @@ impl<'a, F: Files> Walker<'a, F> {
                 return self.follow(at, &path, name).map(Last::Link);
             }
             Err(failure) if is_nothing(failure.errno) => {
-                if let Some(Known::Directory { stat, .. }) = self.known.get(above) {
-                    let searched = Seen::Searched(Identity::from(stat));
-                    self.note(above, searched);
-                }
                 return Err(Stop::Absent(failed(&path, failure)));
             }
             Err(failure) => return Err(Stop::Refused(failed(&path, failure))),

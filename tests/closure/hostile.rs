@@ -11,10 +11,10 @@ fn patched(elf: Elf<'_>, patches: &[(usize, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Where things are in a program of [`Elf::program`] with 64 bits: three program headers from 64 on.
+/// Where things are in a program of [`Elf::program`] with 64 bits: four program headers from 64 on.
 const LOAD: usize = 64;
-const INTERP: usize = 64 + 56;
-const DYNAMIC: usize = 64 + 2 * 56;
+const INTERP: usize = 64 + 2 * 56;
+const DYNAMIC: usize = 64 + 3 * 56;
 /// In a program header.
 const TYPE: usize = 0;
 const OFFSET: usize = 8;
@@ -25,7 +25,7 @@ const FILE_SIZE: usize = 32;
 fn each_hostile_file_gets_one_clear_error() {
     let program = || Elf::program(&["libc.so.7"]);
     let whole = program().bytes();
-    let table = 64 + 3 * 56 + 24;
+    let table = 64 + 4 * 56 + 24;
     assert_eq!(
         &whole[table..table + 8],
         &1u64.to_le_bytes(),

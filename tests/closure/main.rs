@@ -11,6 +11,7 @@ use jailrun::sim::{Faults, Sim, Start, World};
 use jailrun::trust::walk::Walker;
 use std::sync::{Arc, Mutex};
 
+mod figures;
 mod hostile;
 mod order;
 mod programs;
@@ -57,17 +58,22 @@ fn hints(world: &mut World, directories: &[&str]) {
     world.file("/var/run/ld-elf.so.hints", 0o444, 0, 0, &file);
 }
 
-fn ask(world: &World, programs: &[&str], libraries: &[&str]) -> Result<Closure, Refusal> {
+fn wanted(programs: &[&str], libraries: &[&str]) -> Wanted {
     let strings = |list: &[&str]| list.iter().map(|one| (*one).to_string()).collect();
-    let wanted = Wanted {
+    Wanted {
         programs: strings(programs),
         libraries: strings(libraries),
+        modules: Vec::new(),
         system: System {
             machine: "amd64".to_string(),
             name: "FreeBSD".to_string(),
             release: "15.1-RELEASE".to_string(),
         },
-    };
+    }
+}
+
+fn ask(world: &World, programs: &[&str], libraries: &[&str]) -> Result<Closure, Refusal> {
+    let wanted = wanted(programs, libraries);
     let answer = Arc::new(Mutex::new(None));
     let told = Arc::clone(&answer);
     let report = Sim::run(

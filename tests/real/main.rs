@@ -11,6 +11,8 @@ mod callers;
 #[cfg(target_os = "freebsd")]
 mod confinement;
 #[cfg(target_os = "freebsd")]
+mod ctl;
+#[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
 mod leaks;

@@ -171,6 +171,29 @@ fn a_command_and_programs_get_what_they_need() {
 }
 
 #[test]
+fn the_modules_that_nsswitch_conf_names_are_there_if_the_host_has_them() {
+    let mut world = local();
+    let module = Elf::library("nss_x.so.1", &["libx.so.1"]).bytes();
+    world.file("/usr/local/lib/nss_x.so.1", 0o444, 0, 0, &module);
+    world.file("/etc/nsswitch.conf", 0o644, 0, 0, b"passwd: files x y\n");
+    let program = PROGRAM.replace("/usr/local/bin/program", "/bin/sh");
+    let has_module = |lines: &str| {
+        let lines = format!("{program}{lines}");
+        steps(&world, &lines)
+            .iter()
+            .any(|step| step.starts_with("mount /usr/local/lib/nss_x.so.1"))
+    };
+    assert!(!has_module(""));
+    assert!(has_module(
+        "[root.files]\n\"/etc/nsswitch.conf\" = \"host\""
+    ));
+    assert!(has_module("[root]\nro = [\"/etc\"]"));
+    assert!(!has_module(
+        "[root.files]\n\"/etc/nsswitch.conf\" = \"passwd: files\\n\""
+    ));
+}
+
+#[test]
 fn closure_off_leaves_all_to_the_profile() {
     let world = World::freebsd();
     let lines = format!("{PROGRAM}[root]\nclosure = \"off\"\nro = [\"/usr/local/bin/program\"]");

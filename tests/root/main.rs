@@ -2,6 +2,7 @@
 // A helper outside #[test] that can't go on ends the test that called it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod cache;
 mod closure;
 mod grants;
 mod launches;

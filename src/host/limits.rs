@@ -1,0 +1,61 @@
+//! What the kernel and its interfaces must have for a profile's addresses and rctl rules. Found out
+//! before anything is done: the kernel itself takes an address that nobody has, and lets bind(2) fail.
+
+use crate::error::Error;
+use crate::kernel::{Errno, Failure, Kernel};
+use crate::profile::{Network, Profile};
+
+/// Every address without an interface is on one already.
+pub fn addresses<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Error> {
+    let mut known = None;
+    for network in [&profile.jail.ip4, &profile.jail.ip6] {
+        let Network::Addresses(addresses) = network else {
+            continue;
+        };
+        for wanted in addresses.iter().filter(|wanted| wanted.interface.is_none()) {
+            if known.is_none() {
+                let found = kernel.getifaddrs();
+                known = Some(found.map_err(|failure| Error::step("read the addresses", failure))?);
+            }
+            let is_there = known
+                .iter()
+                .flatten()
+                .any(|alias| alias.address == wanted.address);
+            if !is_there {
+                return Err(Error::Profile(format!(
+                    "no interface has the address {address}: name one that it is added to, \
+                     as in \"lo1|{address}\"",
+                    address = wanted.address
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether rules are added: true where racct(4) counts, false where it doesn't and the profile can do
+/// without.
+pub fn rctl<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<bool, Error> {
+    if profile.rctl.rules.is_empty() {
+        return Ok(false);
+    }
+    let is_on = match kernel.sysctl_int("kern.racct.enable") {
+        Ok(value) => value != 0,
+        // A kernel without racct at all.
+        Err(failure) if failure.errno == Errno::ENOENT => false,
+        Err(failure) => return Err(Error::step("ask whether racct is on", failure)),
+    };
+    if is_on || !profile.rctl.required {
+        return Ok(is_on);
+    }
+    let text = "racct is off: set kern.racct.enable=1 in loader.conf(5) and boot, or say \
+                required = false in [rctl]";
+    Err(Error::step(
+        "limit the jail by rctl",
+        Failure {
+            call: "sysctl",
+            errno: Errno::ENOSYS,
+            text: text.to_string(),
+        },
+    ))
+}

@@ -1,0 +1,123 @@
+//! jailrunctl on running instances.
+
+use crate::fixture::{Fixture, INSTALLED, jail_lives, said, sh, until, wait};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+fn ctl(words: &[&str]) -> Output {
+    let program = std::env::var("JAILRUNCTL_BIN")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_jailrunctl").to_string());
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+fn detached(fixture: &Fixture) {
+    let mut command = Command::new(INSTALLED);
+    let output = command.args(["-d", &fixture.name]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn list_and_show_tell_of_a_running_instance_and_stop_returns_when_it_is_gone() {
+    let more = "[jail]\nip4.addr = [\"lo0|127.0.0.83/32\"]\n";
+    let fixture = Fixture::with("listed", "args = [\"-c\", \"sleep 100\"]", more);
+    assert_eq!(ctl(&["show", &fixture.name]).status.code(), Some(1));
+    detached(&fixture);
+    let list = said(ctl(&["list"]));
+    let row = list
+        .lines()
+        .find(|line| line.starts_with(&fixture.name))
+        .unwrap();
+    assert!(
+        row.contains("running") && row.contains("lo0-127.0.0.83"),
+        "{row}"
+    );
+    let json = said(ctl(&["show", "--json", &fixture.name]));
+    let jid = sh(&format!("jls -j {} jid", fixture.jail()));
+    assert!(json.contains(&format!("\"jid\": {jid}")), "{json}");
+    assert!(
+        json.contains("\"memory\": ") && !json.contains("\"memory\": null"),
+        "racct is on: {json}"
+    );
+    let stopped = ctl(&["stop", &fixture.name]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn what_is_entered_is_the_services_user_in_its_jail_and_ends_with_it() {
+    let fixture = Fixture::with("entered", "args = [\"-c\", \"sleep 100\"]", "");
+    detached(&fixture);
+    let inside = [
+        "enter",
+        &fixture.name,
+        "/bin/sh",
+        "-c",
+        "id -u; echo /*; exit 7",
+    ];
+    let output = ctl(&inside);
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(
+        said(output),
+        "65534\n/bin /dev /etc /lib /libexec /sbin /tmp /usr"
+    );
+    let mut held = Command::new(std::env::var("JAILRUNCTL_BIN").unwrap());
+    held.args(["enter", &fixture.name, "/bin/sleep", "100"])
+        .stdin(Stdio::null());
+    let held = held.spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(sh(&format!("ps -J {} -o command=", fixture.jail())).contains("sleep 100"));
+    assert!(ctl(&["stop", &fixture.name]).status.success());
+    assert!(!wait(held).success());
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn cleanup_takes_back_what_a_killed_supervisor_left_and_leaves_the_living_alone() {
+    let more = "[jail]\nip4.addr = [\"lo0|127.0.0.84/32\"]\n[rctl]\nmaxproc = 30\n";
+    let pidfile = "pidfile = \"/var/run/jrtest-cleanup.pid\"";
+    let top = format!("args = [\"-c\", \"sleep 100\"]\n{pidfile}");
+    let fixture = Fixture::with("cleanup", &top, more);
+    detached(&fixture);
+    assert_eq!(ctl(&["cleanup", &fixture.name]).status.code(), Some(75));
+    let pid = sh("cat /var/run/jrtest-cleanup.pid");
+    sh(&format!("kill -9 {pid}"));
+    until("the kernel", || !jail_lives(&fixture.jail()));
+    let row = said(ctl(&["list"]));
+    assert!(row.contains("stale"), "{row}");
+    let output = ctl(&["cleanup", "--all"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!std::path::Path::new("/var/run/jrtest-cleanup.pid").exists());
+    // Nothing runs: its devfs rulesets are gone too.
+    assert_eq!(
+        sh("devfs rule showsets | awk '$1 >= 18944 && $1 < 19200'"),
+        ""
+    );
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn stop_works_without_a_journal() {
+    let fixture = Fixture::with("lost", "args = [\"-c\", \"sleep 100\"]", "");
+    detached(&fixture);
+    sh("service cleanvar onerestart");
+    assert!(said(ctl(&["list"])).contains("unknown"));
+    let stopped = ctl(&["stop", &fixture.name]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    until("the end", || !jail_lives(&fixture.jail()));
+    std::thread::sleep(Duration::from_millis(500));
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn plan_and_rehearse_work_on_this_host_and_plan_makes_nothing() {
+    let fixture = Fixture::new("planned", "");
+    let before = sh("devfs rule showsets; ls -lR /var/run/jailrun");
+    let plan = said(ctl(&["plan", &fixture.name]));
+    assert!(
+        plan.contains("create the jail jailrun-jrtest-planned"),
+        "{plan}"
+    );
+    assert_eq!(sh("devfs rule showsets; ls -lR /var/run/jailrun"), before);
+    fixture.nothing_is_left();
+}
