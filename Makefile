@@ -20,7 +20,7 @@ build:
 
 # Everything that can run here; on FreeBSD, as root, that is everything.
 test:
-	$(CARGO) test --locked
+	$(CARGO) test --locked $(TESTFLAGS)
 
 # Serves a directory through `jailrun www` until interrupted; elsewhere rehearses that launch.
 run:
