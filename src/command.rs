@@ -20,29 +20,39 @@ pub fn check<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<(), Error> {
         program: program.clone(),
         failure,
     };
-    // O_NONBLOCK: a fifo or a device in the place of a program doesn't hold us up.
-    let trusted = match trust::open(kernel, program, Open::Read, Owner::Root) {
-        Ok(trusted) => trusted,
-        Err(Distrust::Failed { failure, .. }) => return Err(exec(failure)),
-        Err(Distrust::Untrusted { .. }) => {
-            return Err(Error::Refused(
-                "a command must lie where only root can write".to_string(),
-            ));
-        }
-    };
-    let closed = kernel.close(trusted.fd);
-    closed.map_err(exec)?;
     let denied = || exec(Failure::new("access", Errno::EACCES));
-    if trusted.stat.kind != FileKind::Regular {
+    let names: Vec<&str> = program.split('/').filter(|name| !name.is_empty()).collect();
+    // To look a device up can make it (tun(4)), and with root's power here.
+    if names.iter().any(|name| matches!(*name, "." | "..")) || names.first() == Some(&"dev") {
         return Err(denied());
     }
     let (uid, gids) = service(kernel, permit)?;
-    let by_caller = may_execute(&trusted.stat, caller.uid, |gid| caller.is_in(gid));
-    let by_service = may_execute(&trusted.stat, uid, |gid| gids.contains(&gid));
-    match by_caller && by_service {
-        true => Ok(()),
-        false => Err(denied()),
+    let may = |stat: &Stat| {
+        may_execute(stat, caller.uid, |gid| caller.is_in(gid))
+            && may_execute(stat, uid, |gid| gids.contains(&gid))
+    };
+    // From the top: what lies below a directory that isn't theirs to search stays unknown to them.
+    for depth in 0..=names.len() {
+        let path = format!("/{}", names.get(..depth).unwrap_or_default().join("/"));
+        let (how, kind) = match depth == names.len() {
+            true => (Open::Path, FileKind::Regular),
+            false => (Open::Directory, FileKind::Directory),
+        };
+        let trusted = match trust::open(kernel, &path, how, Owner::Root) {
+            Ok(trusted) => trusted,
+            Err(Distrust::Failed { failure, .. }) => return Err(exec(failure)),
+            Err(Distrust::Untrusted { .. }) => {
+                return Err(Error::Refused(
+                    "a command must lie where only root can write".to_string(),
+                ));
+            }
+        };
+        kernel.close(trusted.fd).map_err(exec)?;
+        if trusted.stat.kind != kind || !may(&trusted.stat) {
+            return Err(denied());
+        }
     }
+    Ok(())
 }
 
 /// The service's uid, and its groups.

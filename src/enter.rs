@@ -116,7 +116,8 @@ fn watch<K: Kernel>(
         match kernel.waitpid_untraced() {
             Ok(Some((pid, Waited::Ended(ending)))) if pid == child => return Ok(ending.into()),
             Ok(Some((pid, Waited::Stopped(number)))) if pid == child => {
-                kernel.write(channel, &[b'z', number as u8])?;
+                // A front that doesn't listen is no reason to wait.
+                let _ = kernel.write_briefly(channel, &[b'z', number as u8]);
             }
             Ok(Some(_)) => continue,
             Ok(None) => {}

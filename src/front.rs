@@ -74,7 +74,7 @@ const LAST_WORDS_MS: u64 = 2000;
 /// revoke it: the front has its time to read what is left.
 pub fn tell<K: Kernel>(kernel: &mut K, front: Fd, exit: Exit, has_terminal: bool) {
     // A front that has gone needs no answer.
-    let told = kernel.write(front, &exit.encode());
+    let told = kernel.write_briefly(front, &exit.encode());
     if !has_terminal || told.is_err() {
         return;
     }

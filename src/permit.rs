@@ -92,12 +92,11 @@ pub fn authorize(
 ) -> Result<Permit, Error> {
     if !caller.is_root() {
         let access = &profile.access;
-        let number = caller.uid.to_string();
-        let is_named = access
-            .users
-            .iter()
-            .any(|user| *user == number || (!caller.name.is_empty() && *user == caller.name))
-            || group_gids.iter().any(|gid| caller.is_in(*gid));
+        let is_named = access.users.iter().any(|user| match user.parse::<u32>() {
+            // A number is a uid, whatever an account may be called.
+            Ok(uid) => uid == caller.uid,
+            Err(_) => !caller.name.is_empty() && *user == caller.name,
+        }) || group_gids.iter().any(|gid| caller.is_in(*gid));
         let command_allowed = wish.command.is_none() || access.any_command;
         let instance_allowed = wish
             .instance

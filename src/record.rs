@@ -2,12 +2,12 @@
 //! status descriptor. Words of a caller are quoted, escaped and cut.
 
 use crate::exit::Exit;
-use crate::kernel::{At, Failure, Fd, Kernel, Lock, Open, Severity};
+use crate::kernel::{At, Errno, Failure, Fd, Kernel, Lock, Open, Severity};
 use crate::launch::lock;
 use crate::plan::STATE;
 
 /// Most of a caller's words that are written down.
-const WORDS: usize = 256;
+const WORDS: usize = 384;
 /// Refusals of one uid that are written down in a minute; the rest are counted.
 const REFUSALS: u64 = 10;
 const MINUTE_MS: u64 = 60_000;
@@ -30,11 +30,12 @@ impl About {
             Some(words) => format!(" command={:?}", cut(&words.join(" "))),
         };
         let line = format!(
-            "profile={} instance={} caller={:?} uid={}{command} {what}",
+            "profile={} instance={} caller={:?} uid={}{command} {}",
             self.profile,
             self.instance.as_deref().unwrap_or("-"),
             cut(&self.caller),
             self.uid,
+            cut(what),
         );
         if let Err(failure) = kernel.syslog(severity, &line) {
             kernel.complain(&format!("jailrun: syslog: {failure}"));
@@ -47,10 +48,13 @@ impl About {
         match budget(kernel, self.uid) {
             Ok(Budget::Left { silent: 0 }) => self.audit(kernel, Severity::Warning, &what),
             Ok(Budget::Left { silent }) => {
-                let what = format!("{what} refusals_not_logged={silent}");
+                let silent = format!(" refusals_not_logged={silent} reason=");
+                let what = what.replacen(" reason=", &silent, 1);
                 self.audit(kernel, Severity::Warning, &what);
             }
             Ok(Budget::Spent) => {}
+            // Another refusal of the same uid is being counted: he makes many at once.
+            Err(failure) if failure.errno == Errno::EAGAIN => {}
             // Rather one line too many than a refusal that nobody hears of.
             Err(_) => self.audit(kernel, Severity::Warning, &what),
         }
@@ -117,10 +121,8 @@ fn write<K: Kernel>(kernel: &mut K, fd: Fd, begin: u64, seen: u64) -> Result<(),
 /// One line on the status descriptor. It is the caller's pipe: when he doesn't read it, it is not
 /// written, since nothing of his may hold us up.
 pub fn status<K: Kernel>(kernel: &mut K, status: Option<Fd>, line: &str) {
-    if let Some(fd) = status
-        && kernel.poll_writable(fd)
-    {
-        let _ = kernel.write(fd, format!("{line}\n").as_bytes());
+    if let Some(fd) = status {
+        let _ = kernel.write_briefly(fd, format!("{line}\n").as_bytes());
     }
 }
 

@@ -41,7 +41,7 @@ pub fn take_root<K: Kernel>(kernel: &mut K, status: Option<Fd>) -> Result<Starte
     kernel.clear_timers().map_err(step)?;
     kernel.block_signals().map_err(step)?;
     limits(kernel).map_err(step)?;
-    let terminals = standard_descriptors(kernel)?;
+    let terminals = standard_descriptors(kernel, caller.is_root())?;
     right_system(kernel)?;
     let name = kernel
         .getpwuid(caller.uid)
@@ -85,22 +85,23 @@ fn keep_status<K: Kernel>(kernel: &mut K, status: Option<Fd>) -> Result<Option<F
 /// Small limits of the caller's would break a launch, or its undoing, half-way. The service's own are
 /// set in the child.
 fn limits<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
-    kernel.setrlimit(Limit::Coredumpsize, 0)?;
-    for limit in [
-        Limit::Cputime,
-        Limit::Filesize,
-        Limit::Datasize,
-        Limit::Vmemoryuse,
-        Limit::Openfiles,
-    ] {
-        kernel.setrlimit(limit, UNLIMITED)?;
+    for limit in Limit::ALL {
+        let most = match limit {
+            Limit::Coredumpsize => 0,
+            _ => UNLIMITED,
+        };
+        kernel.setrlimit(limit, most)?;
     }
-    Ok(())
+    // Locks that others wait for are held meanwhile: not at a pace of the caller's.
+    kernel.rtprio_normal()?;
+    kernel.setpriority(0)?;
+    kernel.cpuset_root()
 }
 
 /// A directory on 0 to 2 would make jail_attach(2) fail after half of the launch; a closed one would
-/// let the next file that we open become the service's output.
-fn standard_descriptors<K: Kernel>(kernel: &mut K) -> Result<[bool; 3], Error> {
+/// let the next file that we open become the service's output. Over a local socket a caller could hand a
+/// directory of the host into the jail (SCM_RIGHTS): the kernel lets it through.
+fn standard_descriptors<K: Kernel>(kernel: &mut K, is_root: bool) -> Result<[bool; 3], Error> {
     let mut terminals = [false; 3];
     for (number, name) in ["input", "output", "error"].iter().enumerate() {
         let fd = Fd(i32::try_from(number).unwrap_or(0));
@@ -119,6 +120,12 @@ fn standard_descriptors<K: Kernel>(kernel: &mut K) -> Result<[bool; 3], Error> {
         };
         if stat.kind == FileKind::Directory {
             return Err(Error::Usage(format!("standard {name} is a directory")));
+        }
+        if !is_root && stat.kind == FileKind::Socket && kernel.is_local_socket(fd) {
+            return Err(Error::Usage(format!(
+                "standard {name} is a local socket, over which files could be handed into the jail: put a \
+                 pipe between, as \"| cat\" does"
+            )));
         }
         if let Some(terminal) = terminals.get_mut(number) {
             *terminal = kernel.isatty(fd);

@@ -47,7 +47,10 @@ fn told(world: &World, profile: &str, command: Option<&str>, start: &Start) -> (
     let mut left = report.world.differences(world);
     // What is meant to stay.
     left.retain(|line| {
-        !line.contains("/.devfs") && !line.contains("/.closures") && !line.contains("devfs rule")
+        !line.contains("/.devfs")
+            && !line.contains("/.refused-")
+            && !line.contains("/.closures")
+            && !line.contains("devfs rule")
     });
     assert_eq!(left, Vec::<String>::new());
     let said: Vec<&str> = report
@@ -261,4 +264,63 @@ fn a_hundred_errors_are_told_at_once_and_the_hundred_and_first_is_counted() {
     assert_eq!(ending, Ending::Exited(78));
     assert!(said.matches("unknown key").count() >= 20, "{said}");
     assert!(said.lines().last().unwrap().starts_with("and "), "{said}");
+}
+
+#[test]
+fn a_local_socket_of_a_caller_is_no_way_into_the_jail() {
+    let mut world = host();
+    let text = format!("{GOOD}[access]\nusers = [\"1001\"]\n");
+    world.file(&format!("{PROFILES}/x.toml"), 0o644, 0, 0, text.as_bytes());
+    let fds = [StartFd::Socket, StartFd::Pipe, StartFd::Pipe];
+    let start = |start: Start| Start {
+        fds: fds.clone(),
+        ..start
+    };
+    let words = "x: standard input is a local socket, over which files could be handed into the jail: put a \
+                 pipe between, as \"| cat\" does";
+    assert_eq!(
+        told(&world, "x", None, &start(Start::user(1001, 1001))),
+        (words.to_string(), Ending::Exited(64))
+    );
+    assert_eq!(
+        told(&world, "x", None, &start(Start::root())),
+        (String::new(), Ending::Exited(0))
+    );
+}
+
+#[test]
+fn what_lies_below_a_directory_that_is_not_the_callers_to_search_stays_unknown() {
+    let mut world = host();
+    let text = format!("{GOOD}[access]\nusers = [\"1001\"]\nany_command = true\n");
+    world.file(&format!("{PROFILES}/x.toml"), 0o644, 0, 0, text.as_bytes());
+    world.dir("/root", 0o700, 0, 0);
+    world.file("/root/tool", 0o755, 0, 0, b"");
+    let start = Start::user(1001, 1001);
+    for command in [
+        "/root/tool",
+        "/root/absent",
+        "/root/absent/more",
+        "/dev/tun31337",
+        "/bin/../dev/tun31337",
+        "//dev/null",
+    ] {
+        let words = format!("x: exec {command} (inside the jail): Permission denied");
+        assert_eq!(
+            told(&world, "x", Some(command), &start),
+            (words, Ending::Exited(126))
+        );
+    }
+}
+
+#[test]
+fn a_number_among_the_users_is_a_uid_and_no_login_name() {
+    let mut world = host();
+    let text = format!("{GOOD}[access]\nusers = [\"4242\"]\n");
+    world.file(&format!("{PROFILES}/x.toml"), 0o644, 0, 0, text.as_bytes());
+    world.user("4242", 1009, 1009, "/");
+    let start = Start::user(1009, 1009);
+    assert_eq!(
+        told(&world, "x", None, &start),
+        ("x: not permitted".to_string(), Ending::Exited(77))
+    );
 }

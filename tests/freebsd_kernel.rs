@@ -789,3 +789,28 @@ fn a_line_reaches_the_log_or_a_failure_says_so() {
         assert_eq!(sent.unwrap_err().errno, Errno::ENOENT);
     }
 }
+
+#[test]
+fn a_write_to_somebody_elses_end_sleeps_half_a_second_at_most() {
+    // In a child: the timer and the mask of signals are the process's.
+    in_a_child(|kernel| {
+        kernel.block_signals().map_err(|_| 1)?;
+        let (ours, _theirs) = kernel.socketpair().map_err(|_| 2)?;
+        let begun = kernel.monotonic_ms();
+        // More than fits: poll(2) says yes, and write(2) sleeps.
+        match kernel.write_briefly(ours, &vec![b'x'; 1 << 20]) {
+            Ok(count) if count < 1 << 20 => {}
+            Err(failure) if failure.errno == Errno::EINTR => {}
+            _ => return Err(3),
+        }
+        let passed = kernel.monotonic_ms() - begun;
+        if !(300..5000).contains(&passed) {
+            return Err(4);
+        }
+        // Full now: nothing is waited for.
+        match kernel.write_briefly(ours, b"x") {
+            Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
+            _ => Err(5),
+        }
+    });
+}

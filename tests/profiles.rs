@@ -83,7 +83,7 @@ fn fixtures(below: &str) -> Vec<PathBuf> {
 #[test]
 fn every_shipped_profile_reads() {
     let files = fixtures("profiles");
-    assert!(files.len() >= 9);
+    assert!(files.len() >= 8);
     for file in files {
         let shipped = source(&file);
         // What is made to be included leaves to the profile what every profile has to say.
@@ -108,7 +108,7 @@ fn every_shipped_profile_reads() {
 
 #[test]
 fn the_shipped_parts_can_be_used_together() {
-    let parts = ["base", "dns", "tls", "timezone", "users", "syslog"];
+    let parts = ["base", "dns", "tls", "timezone", "users"];
     let included: Vec<(String, Source)> = parts
         .iter()
         .map(|name| {
@@ -124,7 +124,7 @@ fn the_shipped_parts_can_be_used_together() {
     };
     let profile = Profile::from_sources(&main, &included, None).unwrap();
     assert_eq!(profile.root.files.len(), 7);
-    assert_eq!(profile.root.sockets, [jailrun::profile::Socket::Syslog]);
+    assert_eq!(profile.root.sockets, []);
 }
 
 #[test]

@@ -494,8 +494,12 @@ pub trait Kernel: Sized {
     fn socketpair(&mut self) -> Outcome<(Fd, Fd)>;
     /// pipe2(2): the end to read from, and the one to write to.
     fn pipe(&mut self) -> Outcome<(Fd, Fd)>;
-    /// poll(2) for POLLOUT, without waiting: whether a short line can be written at once.
-    fn poll_writable(&mut self, fd: Fd) -> bool;
+    /// write(2) to what somebody else holds the other end of: EAGAIN where nothing can be written at
+    /// once, EINTR where it took longer than half a second after all.
+    fn write_briefly(&mut self, fd: Fd, bytes: &[u8]) -> Outcome<usize>;
+    /// Whether it is a socket of another family than inet and inet6 (getsockname(2)): over one of those,
+    /// whoever holds the other end hands over descriptors.
+    fn is_local_socket(&mut self, fd: Fd) -> bool;
     /// fcntl(F_SETFL, O_NONBLOCK): only of a description that nobody else shares.
     fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()>;
 

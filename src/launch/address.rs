@@ -79,10 +79,9 @@ fn delete_ours<K: Kernel>(kernel: &mut K, alias: &Alias, fd: Fd) -> Result<(), F
         return Ok(());
     }
     match kernel.delete_address(alias) {
-        Err(failure) if !matches!(failure.errno, Errno::EADDRNOTAVAIL | Errno::ENXIO) => {
-            Err(failure)
-        }
-        _ => Ok(()),
+        // It went with its interface, or by somebody else's hand.
+        Err(_) if !present(kernel, alias)? => Ok(()),
+        other => other,
     }
 }
 

@@ -29,7 +29,7 @@ fn journal_path(label: &str) -> String {
 /// The directory that all state is in, which only root may have made.
 pub fn prepare_state<K: Kernel>(kernel: &mut K) -> Result<(), Error> {
     let step = format!("make the state directory {STATE}");
-    match kernel.mkdirat(At::Cwd, STATE, 0o755) {
+    match kernel.mkdirat(At::Cwd, STATE, 0o700) {
         Err(failure) if failure.errno != Errno::EEXIST => return Err(Error::step(step, failure)),
         _ => {}
     }

@@ -348,7 +348,12 @@ impl Plan {
                 .root
                 .rw
                 .iter()
-                .map(|writable| (writable.path.clone(), writable.shared))
+                .map(|writable| {
+                    // What is mounted, by whatever link the profile comes to it.
+                    let source = host.sources.get(&writable.path);
+                    let path = source.map_or(&writable.path, |source| &source.path);
+                    (path.clone(), writable.shared)
+                })
                 .collect(),
         })
     }

@@ -173,7 +173,7 @@ pub const KEYS: &[Key] = &[
     now(("root", "mask"), "list of strings", "[]", "[\"/a/b\"]",
         "Files and directories in what ro, rw and sockets grant that are hidden: something empty that nobody may read lies over them."),
     now(("root", "sockets"), "list of strings", "[]", "[\"/var/run/x\"]",
-        "Directories whose sockets may be connected to, read-only in all else, or \"syslog\". Nowhere else can sockets of the host be reached, where the kernel has nullfs's nounixbypass."),
+        "Directories whose sockets may be connected to, read-only in all else. \"syslog\" is reserved, and refused. Nowhere else can sockets of the host be reached, where the kernel has nullfs's nounixbypass."),
     now(("root", "devices"), "list of strings", "[]", "[\"null\"]",
         "Nodes below /dev, without patterns. No /dev when empty."),
     now(("root.rw", "path"), "string", "must be given", "\"/var/db/y\"",

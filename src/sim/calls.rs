@@ -69,6 +69,7 @@ impl Kernel for Sim {
         socketpair() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
         pipe() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
         set_nonblocking(fd: Fd) -> () = |world, pid| world.description(pid, fd).map(drop);
+        write_briefly(fd: Fd, bytes: &[u8]) -> usize = |world, pid| world.write(pid, fd, bytes);
         posix_openpt() -> Fd = |world, pid| world.posix_openpt(pid);
         ptsname(master: Fd) -> String = |world, pid| world.ptsname(pid, master);
         tcgetattr(terminal: Fd) -> Termios = |world, pid| world.tcgetattr(pid, terminal);
@@ -168,9 +169,10 @@ impl Kernel for Sim {
         self.always("monotonic_ms", ghost, |world, _| Ok(world.clock_ms))
     }
 
-    fn poll_writable(&mut self, fd: Fd) -> bool {
-        self.always("poll_writable", false, |world, pid| {
-            Ok(world.description(pid, fd).is_ok())
+    fn is_local_socket(&mut self, fd: Fd) -> bool {
+        self.always("is_local_socket", true, |world, pid| {
+            let description = world.description(pid, fd)?;
+            Ok(matches!(description, Description::Socket { .. }))
         })
     }
 

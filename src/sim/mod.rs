@@ -37,6 +37,8 @@ pub enum StartFd {
     Pipe,
     Terminal,
     Directory(String),
+    /// One of a pair of local sockets whose other end is elsewhere.
+    Socket,
 }
 
 /// The state that a set-user-ID start leaves a process in: the caller's real ids, effective uid 0.
@@ -416,6 +418,10 @@ impl World {
                 StartFd::Closed => continue,
                 StartFd::Pipe => Some(Description::Pipe),
                 StartFd::Terminal => Some(Description::Terminal),
+                StartFd::Socket => Some(Description::Socket {
+                    buffer: std::collections::VecDeque::new(),
+                    peer: None,
+                }),
                 StartFd::Null => self.opened("/dev/null"),
                 StartFd::Directory(path) => self.opened(path),
             };

@@ -153,7 +153,7 @@ fn pidfile<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<Option<(String,
     let above = if directory.is_empty() { "/" } else { directory };
     let parent = trust::open(kernel, above, Open::Directory, Owner::Root)
         .map_err(|distrust| Error::Profile(distrust.to_string()))?;
-    let opened = kernel.openat(At::Dir(parent.fd), name, Open::ReadWriteCreate(0o644));
+    let opened = kernel.openat(At::Dir(parent.fd), name, Open::ReadWriteCreate(0o600));
     let closed = kernel.close(parent.fd);
     let fd = opened.and_then(|fd| closed.map(|()| fd)).map_err(step)?;
     let pid = kernel.getpid();
@@ -175,6 +175,8 @@ fn write_pid<K: Kernel>(kernel: &mut K, path: &str, fd: Fd, pid: Pid) -> Result<
             "{path} is not a file of root's with one name"
         )));
     }
+    // Whoever can open it can hold its lock.
+    kernel.fchmod(fd, 0o600).map_err(step)?;
     kernel
         .flock(fd, Lock::Exclusive)
         .map_err(|failure| match failure.errno {

@@ -324,7 +324,7 @@ impl Session<'_> {
             if self.job.permit.detaches() {
                 ears.forget_front(kernel);
             }
-            let _ = kernel.write(front, b"r\0");
+            let _ = kernel.write_briefly(front, b"r\0");
         }
         if self.job.permit.detaches() {
             self.let_go(kernel);
@@ -591,7 +591,7 @@ impl<K: Kernel> Service<'_, K> {
     fn tell_stopped(&mut self, number: i32) {
         if let Some(front) = self.front {
             // A front that has gone can't stop.
-            let _ = self.kernel.write(front, &[b'z', number as u8]);
+            let _ = self.kernel.write_briefly(front, &[b'z', number as u8]);
         }
     }
 }

@@ -97,6 +97,42 @@ pub fn raise_default(signal: c_int) {
     let _ = change_mask(libc::SIG_UNBLOCK, &only(signal));
 }
 
+/// How long a call of `interrupted` may sleep, in microseconds.
+const PATIENCE_US: libc::suseconds_t = 500_000;
+
+/// Makes a call whose sleep SIGALRM ends (EINTR), again and again until it has returned. All signals are
+/// blocked otherwise, and are so after.
+pub fn interrupted<T>(call: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    extern "C" fn nothing(_: c_int) {}
+    let handler: extern "C" fn(c_int) = nothing;
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: integers all, of which all zeroes is a value: no flags, so no SA_RESTART.
+    let act = unsafe { action.assume_init_mut() };
+    act.sa_sigaction = handler as libc::sighandler_t;
+    act.sa_mask = no_signals();
+    let act: &libc::sigaction = act;
+    // SAFETY: the handler does nothing and is there for as long as the program is.
+    let set = unsafe { libc::sigaction(libc::SIGALRM, act, std::ptr::null_mut()) };
+    checked("sigaction", set)?;
+    let pause = libc::timeval {
+        tv_sec: 0,
+        tv_usec: PATIENCE_US,
+    };
+    let timer = libc::itimerval {
+        it_interval: pause,
+        it_value: pause,
+    };
+    // SAFETY: `timer` is a live itimerval, and null asks for no old value.
+    let armed =
+        unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+    checked("setitimer", armed)?;
+    change_mask(libc::SIG_UNBLOCK, &only(libc::SIGALRM))?;
+    let outcome = call();
+    change_mask(libc::SIG_BLOCK, &only(libc::SIGALRM))?;
+    clear_timers()?;
+    outcome
+}
+
 pub fn clear_timers() -> Outcome<()> {
     let zero = libc::timeval {
         tv_sec: 0,

@@ -339,8 +339,28 @@ pub fn set_nonblocking(fd: Fd) -> Outcome<()> {
     .map(drop)
 }
 
-/// Whether a short line can be written at once, within so many milliseconds.
-pub fn poll_writable(fd: Fd, timeout_ms: c_int) -> bool {
+/// poll(2) is no promise: a pipe has room for less than the line, another writer comes first, an
+/// eventfd(2) takes no more. So a timer ends the sleep; O_NONBLOCK would be the caller's to take back.
+pub fn write_briefly(fd: Fd, bytes: &[u8], wait_ms: c_int) -> Outcome<usize> {
+    if !poll_writable(fd, wait_ms) {
+        return Err(Failure::new("write", Errno::EAGAIN));
+    }
+    super::event::interrupted(|| write(fd, bytes))
+}
+
+/// Asked of sockets. What can't be told counts as local.
+pub fn is_local_socket(fd: Fd) -> bool {
+    let mut address = std::mem::MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: `address` is room for `length` bytes, and both outlive the call.
+    let result = unsafe { libc::getsockname(fd.0, address.as_mut_ptr().cast(), &raw mut length) };
+    // SAFETY: a sockaddr_storage is integers, and all zeroes is a value of it.
+    let address = unsafe { address.assume_init() };
+    result != 0 || !matches!(i32::from(address.ss_family), libc::AF_INET | libc::AF_INET6)
+}
+
+/// Whether something can be written at once, within so many milliseconds.
+fn poll_writable(fd: Fd, timeout_ms: c_int) -> bool {
     let mut asked = libc::pollfd {
         fd: fd.0,
         events: libc::POLLOUT,

@@ -186,8 +186,12 @@ impl Kernel for FreeBsd {
         files::pipe()
     }
 
-    fn poll_writable(&mut self, fd: Fd) -> bool {
-        files::poll_writable(fd, 0)
+    fn write_briefly(&mut self, fd: Fd, bytes: &[u8]) -> Outcome<usize> {
+        files::write_briefly(fd, bytes, 0)
+    }
+
+    fn is_local_socket(&mut self, fd: Fd) -> bool {
+        files::is_local_socket(fd)
     }
 
     fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()> {
@@ -484,9 +488,8 @@ impl Kernel for FreeBsd {
     }
 
     fn complain(&mut self, line: &str) {
-        if files::poll_writable(Fd(2), 1000) {
-            let _ = files::write(Fd(2), format!("{line}\n").as_bytes());
-        }
+        // Whoever doesn't read it goes without.
+        let _ = files::write_briefly(Fd(2), format!("{line}\n").as_bytes(), 1000);
     }
 }
 
