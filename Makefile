@@ -1,53 +1,72 @@
-# For FreeBSD's make and GNU make alike. PREFIX decides where files go; the programs look for profiles
-# below the prefix that they were built for.
+# For FreeBSD's make and GNU make alike; cargo does the building.
+#
+# PREFIX is where files go, and below it the programs look for profiles: it is compiled in, and nothing at
+# run time changes it. DESTDIR is put before it when files are installed, for packages.
 PREFIX ?= /usr/local
-INSTALL ?= install
 CARGO ?= cargo
+INSTALL ?= install
+# What `install-files` takes the programs from. Cross-built: BUILT=target/x86_64-unknown-freebsd/release
 BUILT ?= target/release
-# Where `make run` installs, on FreeBSD: below /usr/local, since every directory above a profile has to
-# be root's.
+# Only root can give files away; a package's staging area says whose they are elsewhere.
+OWNER != test "$$(id -u)" != 0 || echo "-o 0 -g 0"
+# Where `make run` installs on FreeBSD. It is below /usr/local, since every directory above a profile has
+# to be root's, and it is no working installation's.
 DEMO ?= /usr/local/jailrun-demo
 
 all: build
 
 build:
-	JAILRUN_PREFIX=$(PREFIX) $(CARGO) build --release --locked
+	JAILRUN_PREFIX="$(PREFIX)" $(CARGO) build --release --locked
 
-# Everything that runs here; on FreeBSD as root that is everything.
+# Everything that can run here; on FreeBSD, as root, that is everything.
 test:
-	$(CARGO) test --locked
-
-# The same tests on a FreeBSD host, from another system: see tools/run-on-freebsd.
-test-freebsd:
-	tools/cross test --locked -- --test-threads=1 --nocapture
-
-# FreeBSD executables, on another system.
-freebsd:
-	tools/cross build --release --locked
-
-install: build install-files
-
-# What `build` left, or the cross-built programs in BUILT.
-install-files:
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/etc/rc.d \
-	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
-	    $(DESTDIR)$(PREFIX)/share/jailrun/profiles $(DESTDIR)$(PREFIX)/etc/jailrun/profiles
-	$(INSTALL) -m 4555 $(BUILT)/jailrun $(DESTDIR)$(PREFIX)/bin/jailrun
-	$(INSTALL) -m 555 $(BUILT)/jailrunctl $(DESTDIR)$(PREFIX)/sbin/jailrunctl
-	$(INSTALL) -m 555 rc.d/jailrun $(DESTDIR)$(PREFIX)/etc/rc.d/jailrun
-	$(INSTALL) -m 444 man/jailrun.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/
-	$(INSTALL) -m 444 man/jailrun.8 man/jailrunctl.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	$(INSTALL) -m 444 profiles/*.toml $(DESTDIR)$(PREFIX)/share/jailrun/profiles/
-	$(INSTALL) -m 444 share/host.toml $(DESTDIR)$(PREFIX)/share/jailrun/
+	$(CARGO) test --locked $(TESTFLAGS)
 
 # Serves a directory through `jailrun www` until interrupted; elsewhere rehearses that launch.
 run:
-	DEMO=$(DEMO) CARGO=$(CARGO) tools/demo
+	DEMO="$(DEMO)" CARGO="$(CARGO)" MAKE="$(MAKE)" BUILT="$(BUILT)" tools/demo
 
+# From another system: FreeBSD executables, in target/x86_64-unknown-freebsd/release.
+freebsd:
+	JAILRUN_PREFIX="$(PREFIX)" tools/cross build --release --locked
+
+# From another system: the tests that rest on FreeBSD's kernel or files, on a FreeBSD host. How it is
+# reached is told by tools/run-on-freebsd; all others run the same there, and slower.
+test-freebsd:
+	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
+	    --test rc -- --test-threads=1 --nocapture --skip rehearses
+
+# Launches against the least that they could cost and against jail(8); from another system, on that host.
 bench:
-	bench/run
+	if [ "$$(uname -s)" = FreeBSD ]; then set -- $(CARGO); else set -- tools/cross; fi && \
+	    export JAILRUN_PREFIX="$(PREFIX)" && "$$1" build --release --locked && "$$1" run --release --locked --example bench
+
+install: build install-files
+
+MAN5 = $(DESTDIR)$(PREFIX)/share/man/man5
+MAN8 = $(DESTDIR)$(PREFIX)/share/man/man8
+SHARE = $(DESTDIR)$(PREFIX)/share/jailrun
+STAGE = target/stage
+
+# Manual pages and rc.d/jailrun name the prefix that they are installed to.
+install-files:
+	mkdir -p $(STAGE)
+	for file in man/* rc.d/jailrun; do \
+	    sed -e 's|/usr/local/etc/jailrun|$(PREFIX)/etc/jailrun|g' \
+		-e 's|/usr/local/share/jailrun|$(PREFIX)/share/jailrun|g' \
+		-e 's|^jailrun_prefix=.*|jailrun_prefix="$(PREFIX)"|' $$file >$(STAGE)/$${file##*/} || exit 1; \
+	done
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/etc/rc.d \
+	    $(DESTDIR)$(PREFIX)/etc/jailrun/profiles $(SHARE)/profiles $(MAN5) $(MAN8)
+	$(INSTALL) $(OWNER) -m 4555 $(BUILT)/jailrun $(DESTDIR)$(PREFIX)/bin/jailrun
+	$(INSTALL) $(OWNER) -m 555 $(BUILT)/jailrunctl $(DESTDIR)$(PREFIX)/sbin/jailrunctl
+	$(INSTALL) $(OWNER) -m 555 $(STAGE)/jailrun $(DESTDIR)$(PREFIX)/etc/rc.d/jailrun
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.toml.5 $(MAN5)/
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.8 $(STAGE)/jailrunctl.8 $(MAN8)/
+	$(INSTALL) $(OWNER) -m 444 profiles/*.toml $(SHARE)/profiles/
+	$(INSTALL) $(OWNER) -m 444 share/*.toml $(SHARE)/
 
 clean:
 	$(CARGO) clean
 
-.PHONY: all build test test-freebsd freebsd install install-files run bench clean
+.PHONY: all build test run freebsd test-freebsd bench install install-files clean
