@@ -7,6 +7,7 @@
 
 pub mod held;
 pub mod output;
+mod relay;
 pub mod watch;
 
 use crate::error::Error;
@@ -27,6 +28,7 @@ use crate::profile::{Output, Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
 use output::Drain;
+use relay::Relay;
 use std::collections::BTreeMap;
 use watch::{Ears, Heard};
 
@@ -274,6 +276,7 @@ impl Session<'_> {
         let mut service = Service {
             kernel,
             plan: &plan,
+            relay: Relay::of(&running, plan.supervise(), &job.about.profile),
             running,
             first: None,
             deadline: None,
@@ -291,6 +294,7 @@ impl Session<'_> {
             ..
         } = service;
         ears.forget_output(kernel);
+        ears.forget_log(kernel);
         let leftovers = launch::unwind(kernel, &running.done);
         plumbing.finish(kernel);
         if let Err(failure) = watched {
@@ -460,6 +464,7 @@ struct Service<'a, K> {
     deadline: Option<u64>,
     was_stopped: bool,
     plumbing: Plumbing,
+    relay: Option<Relay>,
     front: Option<Fd>,
     forking: bool,
 }
@@ -476,6 +481,9 @@ impl<K: Kernel> Service<'_, K> {
             drain.set_pid(pid);
             ears.output(self.kernel, *reader)?;
         }
+        if let Some(relay) = &self.relay {
+            ears.log(self.kernel, relay.socket())?;
+        }
         if !self.forking {
             session.ready(self.kernel, ears, jid, pid);
         }
@@ -485,6 +493,7 @@ impl<K: Kernel> Service<'_, K> {
                 session.ready(self.kernel, ears, jid, pid);
             }
             if ears.jail_is_gone() {
+                self.relay.iter_mut().for_each(|r| r.finish(self.kernel));
                 // Both may have come at once; the rest is reaped when the jail is taken back.
                 return self.reap();
             }
@@ -500,6 +509,7 @@ impl<K: Kernel> Service<'_, K> {
                 }
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
+                Heard::Log => self.relay.iter_mut().for_each(|r| r.pump(self.kernel)),
                 Heard::Time => {
                     self.deadline = None;
                     self.remove()?;

@@ -8,7 +8,7 @@ use jailrun::sim::Report;
 
 const RICH: &str = "program = \"/usr/local/sbin/nginx\"\nuser = \"www\"\n[root]\n\
     ro = [\"/usr/local/etc\", \"/usr/local/www\"]\nrw = [{ path = \"/var/log/www\", owner = \"www\", mode = \"0750\" }]\n\
-    mask = [\"/usr/local/etc/key\", \"/usr/local/etc/old\"]\n\
+    mask = [\"/usr/local/etc/key\", \"/usr/local/etc/old\"]\nsockets = [\"syslog\"]\n\
     tmpfs = [{ path = \"/var/run\", size = \"1m\", owner = \"www\" }]\n\
     [root.files]\n\"/etc/passwd\" = \"synthetic\"\n\"/etc/hosts\" = \"host\"\n\"/var/run/text\" = \"x\\n\"\n";
 
