@@ -21,6 +21,8 @@ mod inside;
 mod log;
 #[cfg(target_os = "freebsd")]
 mod order;
+#[cfg(target_os = "freebsd")]
+mod presets;
 
 #[cfg(target_os = "freebsd")]
 mod fixture {

@@ -8,6 +8,7 @@ mod grants;
 mod launches;
 mod listing;
 mod log;
+mod presets;
 mod stale;
 
 use jailrun::host::{Purpose, survey};
