@@ -119,7 +119,7 @@ pub const KEYS: &[Key] = &[
     now(("", "description"), "string", "\"\"", "\"a web server\"",
         "One line for people."),
     now(("", "include"), "list of strings", "[]", "[\"base\"]",
-        "Profiles that are merged below this one, each once: their lists come first, their tables merge by key, and this profile's scalars replace theirs."),
+        "Profiles that are merged below this one, each once: their lists come first, their tables merge by key, and this profile's scalars replace theirs. Shipped to be included are base, dns, syslog, timezone, tls and users."),
     now(("", "program"), "string", "none", "\"/bin/echo\"",
         "Absolute path of the program, inside the root. A profile without one only runs commands that are given."),
     now(("", "args"), "list of strings", "[]", "[\"-n\"]",
