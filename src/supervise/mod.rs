@@ -8,6 +8,7 @@
 pub mod held;
 pub mod output;
 mod plumbing;
+mod relay;
 mod service;
 pub mod watch;
 

@@ -2,6 +2,7 @@
 //! are taken in. What it is made of is taken back by whoever launched it.
 
 use super::plumbing::Plumbing;
+use super::relay::Relay;
 use super::watch::{Ears, Heard};
 use super::{Job, Session};
 use crate::kernel::{Ending, Errno, Failure, Fd, Kernel, Pid, ProcessInfo, Waited, signal};
@@ -20,6 +21,7 @@ pub struct Service<'a, K> {
     deadline: Option<u64>,
     pub was_stopped: bool,
     pub plumbing: Plumbing,
+    relay: Option<Relay>,
     front: Option<Fd>,
     forking: bool,
 }
@@ -35,6 +37,7 @@ impl<'a, K: Kernel> Service<'a, K> {
         Service {
             kernel,
             plan,
+            relay: Relay::of(&running, plan.supervise(), &job.about.profile),
             running,
             first: None,
             deadline: None,
@@ -45,7 +48,22 @@ impl<'a, K: Kernel> Service<'a, K> {
         }
     }
 
+    /// To the end, and its last words with it.
     pub fn watch(
+        &mut self,
+        session: &mut Session<'_>,
+        journal: &mut Journal,
+        ears: &mut Ears,
+    ) -> Result<(), Failure> {
+        let watched = self.listen(session, journal, ears);
+        ears.forget_log(self.kernel);
+        if let Some(relay) = &mut self.relay {
+            relay.finish(self.kernel);
+        }
+        watched
+    }
+
+    fn listen(
         &mut self,
         session: &mut Session<'_>,
         journal: &mut Journal,
@@ -55,6 +73,9 @@ impl<'a, K: Kernel> Service<'a, K> {
         if let Some((drain, reader)) = &mut self.plumbing.drain {
             drain.set_pid(pid);
             ears.output(self.kernel, *reader)?;
+        }
+        if let Some(relay) = &self.relay {
+            ears.log(self.kernel, relay.socket())?;
         }
         if !self.forking {
             session.ready(self.kernel, ears, jid, pid);
@@ -80,12 +101,19 @@ impl<'a, K: Kernel> Service<'a, K> {
                 }
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
+                Heard::Log => self.relay(),
                 Heard::Time => {
                     self.deadline = None;
                     self.remove()?;
                 }
                 Heard::Child | Heard::JailGone | Heard::ChildWord => {}
             }
+        }
+    }
+
+    fn relay(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.pump(self.kernel);
         }
     }
 
