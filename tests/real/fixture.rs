@@ -110,6 +110,14 @@ fn write_profile(name: &str, top: &str, more: &str) {
     std::fs::write(format!("{PROFILES}/{name}.toml"), top).unwrap();
 }
 
+/// jailrunctl, as root.
+pub fn ctl(words: &[&str]) -> Output {
+    let program = std::env::var("JAILRUNCTL_BIN")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_jailrunctl").to_string());
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).output().unwrap()
+}
+
 /// A script of the host's, as root, and what it says.
 pub fn sh(script: &str) -> String {
     said(
