@@ -136,7 +136,7 @@ pub fn said(output: Output) -> String {
 /// Everything that a launch could leave, but for the locks and counts that are meant to stay. Zombies are other programs' to reap: an orphan of a killed
 /// supervisor belongs to whoever is the reaper there.
 pub fn world() -> String {
-    let script = "mount -p; jls; ifconfig; rctl; ls -lA /var/run/jailrun | awk 'NR > 1 && $NF !~ /^[.](devfs|writers|closures|refused-)/ {print $1, $NF}'; \
+    let script = "mount -p; jls; ifconfig; rctl; ls -lA /var/run/jailrun | awk 'NR > 1 && $NF !~ /^[.](devfs|writers|addresses|closures|refused-)/ {print $1, $NF}'; \
                   ps -ax -o jid= -o state= -o command= | awk '$1 != 0 && $2 !~ /^Z/ {$1 = $1; print}'";
     sh(script)
 }
