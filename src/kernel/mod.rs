@@ -8,8 +8,10 @@
 pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
+mod listener;
 
 pub use errno::Errno;
+pub use listener::{Listener, Protocol};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -509,6 +511,8 @@ pub trait Kernel: Sized {
     /// Names in a directory, without "." and "..", in no order (getdirentries(2)).
     fn readdir(&mut self, directory: Fd) -> Outcome<Vec<String>>;
     fn flock(&mut self, fd: Fd, lock: Lock) -> Outcome<()>;
+    /// fcntl(F_GETLK): whether somebody else holds a lock of any kind on the file; takes none.
+    fn is_locked(&mut self, fd: Fd) -> Outcome<bool>;
     fn chdir(&mut self, path: &str) -> Outcome<()>;
     fn umask(&mut self, mask: u32);
     fn isatty(&mut self, fd: Fd) -> bool;
@@ -600,6 +604,10 @@ pub trait Kernel: Sized {
     fn add_address(&mut self, alias: &Alias) -> Outcome<()>;
     /// SIOCDIFADDR or SIOCDIFADDR_IN6. EADDRNOTAVAIL when it isn't there.
     fn delete_address(&mut self, alias: &Alias) -> Outcome<()>;
+
+    /// Who listens where (sysctl net.inet.tcp.pcblist, net.inet.udp.pcblist, kern.file). EINVAL from a
+    /// kernel whose lists look otherwise.
+    fn listeners(&mut self) -> Outcome<Vec<Listener>>;
 
     // rctl(4). Rules as text; amounts are plain integers. ENOSYS where racct is off.
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()>;

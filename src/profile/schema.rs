@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// The tables of a profile.
-pub const SECTIONS: [&str; 8] = [
+pub const SECTIONS: [&str; 9] = [
     "access",
     "root",
     "jail",
@@ -33,6 +33,7 @@ pub const SECTIONS: [&str; 8] = [
     "proccontrol",
     "capsicum",
     "supervise",
+    "test",
 ];
 
 /// allow.* of jail(8), without "allow." and without mount.
@@ -316,8 +317,8 @@ pub const KEYS: &[Key] = &[
         "Seconds between an end and the next start."),
     now(("supervise", "restart_count"), "integer", "5", "3",
         "Starts in a row after the first until the service is given up; a service that ran for a minute begins to count anew."),
-    now(("supervise", "ready"), "string", "\"exec\"", "",
-        "Must be \"exec\": ready when the program was executed."),
+    now(("supervise", "ready"), "string", "\"exec\"", "\"ports\"",
+        "When a detached start returns: \"exec\", when the program was executed; \"ports\", when processes in its jail listen on all of expect_open. A service that doesn't within 60 seconds is stopped."),
     now(("supervise", "stop_signal"), "string", "\"TERM\"", "\"INT\"",
         "The signal that asks the service to stop: HUP, INT, QUIT, ABRT, KILL, ALRM, TERM, WINCH, INFO, USR1 or USR2."),
     now(("supervise", "stop_timeout"), "integer", "10", "3",
@@ -328,9 +329,11 @@ pub const KEYS: &[Key] = &[
         "Facility of syslog(3) that the output, and what is said by syslog(3), is sent with."),
     now(("supervise", "syslog_tag"), "string", "the profile's name", "\"www\"",
         "Tag that the output, and what is said by syslog(3), is sent with."),
+    now(("test", "expect_open"), "list of strings", "[]", "[\"tcp:10.0.0.80:80\"]",
+        "What the service listens on, as tcp:ADDRESS:PORT or udp:ADDRESS:PORT, an IPv6 address in brackets."),
     not_yet("", "login_class"),
     not_yet("", "listen"),
-    not_yet("", "test"),
+    not_yet("test", "attest_open"),
     not_yet("rctl", "cputime"),
     not_yet("rctl", "wallclock"),
     not_yet("rctl", "readbps"),

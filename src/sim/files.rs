@@ -348,6 +348,12 @@ impl World {
         Ok(names)
     }
 
+    pub(super) fn is_locked(&self, pid: i32, fd: Fd) -> Res<bool> {
+        let (place, description) = self.vnode(pid, fd)?;
+        let mut locks = self.locks.iter();
+        Ok(locks.any(|(inode, holder, _)| *inode == place.inode && *holder != description))
+    }
+
     pub(super) fn flock(&mut self, pid: i32, fd: Fd, lock: Lock) -> Res<()> {
         let (place, description) = self.vnode(pid, fd)?;
         let conflict = self.locks.iter().any(|(inode, holder, held)| {

@@ -265,6 +265,22 @@ fn collect_names(mut records: &[u8], names: &mut Vec<String>) {
     }
 }
 
+/// flock(2)'s locks are in the same list as fcntl(2)'s (sys/kern/kern_lockf.c), with no pid.
+pub fn is_locked(fd: Fd) -> Outcome<bool> {
+    let mut wanted = libc::flock {
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_sysid: 0,
+    };
+    // SAFETY: `wanted` is a live struct flock, which the kernel overwrites with the lock in the way.
+    let result = unsafe { libc::fcntl(fd.0, libc::F_GETLK, &raw mut wanted) };
+    checked("fcntl", result)?;
+    Ok(wanted.l_type != libc::F_UNLCK as libc::c_short)
+}
+
 pub fn flock(fd: Fd, lock: Lock) -> Outcome<()> {
     let operation = match lock {
         Lock::Shared => libc::LOCK_SH,

@@ -8,6 +8,7 @@
 mod event;
 mod files;
 mod jail;
+mod listeners;
 mod mount;
 mod net;
 mod process;
@@ -19,7 +20,7 @@ use std::os::unix::net::UnixDatagram;
 
 use super::{
     Alias, At, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
-    JailParameters, Kernel, Limit, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
+    JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
     ProcessInfo, Severity, Stat, Statfs, Termios, Unlink, User, Waited, Watch, WindowSize,
 };
 
@@ -152,6 +153,10 @@ impl Kernel for FreeBsd {
 
     fn flock(&mut self, fd: Fd, lock: Lock) -> Outcome<()> {
         files::flock(fd, lock)
+    }
+
+    fn is_locked(&mut self, fd: Fd) -> Outcome<bool> {
+        files::is_locked(fd)
     }
 
     fn chdir(&mut self, path: &str) -> Outcome<()> {
@@ -324,6 +329,10 @@ impl Kernel for FreeBsd {
 
     fn delete_address(&mut self, alias: &Alias) -> Outcome<()> {
         net::delete(alias)
+    }
+
+    fn listeners(&mut self) -> Outcome<Vec<Listener>> {
+        listeners::listeners()
     }
 
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()> {
