@@ -8,8 +8,8 @@ mod typed;
 
 use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
 use super::{
-    Access, Closure, Jail, Network, Output, Proccontrol, Profile, Rctl, Restart, Root, Supervise,
-    values,
+    Access, Closure, Jail, Network, Output, Proccontrol, Profile, Rctl, Ready, Restart, Root,
+    Supervise, Test, values,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -94,6 +94,8 @@ struct Reader<'a> {
     /// Where programs or libraries are listed.
     needs_closure: Option<Place<'a>>,
     mode_is_written: bool,
+    /// Where `ready` was last given.
+    ready: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
     addresses: BTreeMap<IpAddr, Place<'a>>,
@@ -112,6 +114,7 @@ impl<'a> Reader<'a> {
             broken_lines: BTreeSet::new(),
             needs_closure: None,
             mode_is_written: false,
+            ready: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
         }
@@ -216,6 +219,12 @@ impl<'a> Reader<'a> {
                 "mode of [capsicum] must be written: mode = \"off\"".to_owned(),
             );
         }
+        if self.profile.supervise.ready == Ready::Ports && self.profile.test.expect_open.is_empty()
+        {
+            let place = self.ready.clone().unwrap_or(main.clone());
+            let message = "ready = \"ports\" needs expect_open in [test], with the ports";
+            self.error_at(&place, message.to_owned());
+        }
         self.check_mounts();
         self.check_addresses(&main);
     }
@@ -315,11 +324,13 @@ fn defaults() -> Profile {
             restart: Restart::Never,
             restart_delay: 1,
             restart_count: 5,
+            ready: Ready::Exec,
             stop_signal: 15,
             stop_timeout: 10,
             output: Output::Inherit,
             syslog_facility: values::LOG_DAEMON,
             syslog_tag: None,
         },
+        test: Test::default(),
     }
 }

@@ -59,6 +59,22 @@ impl World {
         }
     }
 
+    /// The next process that can run, after this one and in a circle, has its turn. False: there is none.
+    pub(super) fn give_way(&mut self, pid: i32) -> bool {
+        let can_run = |process: &&Process| match process.state {
+            State::Ready => process.pid != pid,
+            State::Blocked { .. } => self.is_satisfied(process.pid),
+            State::Program | State::Ended(_) => false,
+        };
+        let after = self.processes.range(pid + 1..).map(|(_, process)| process);
+        let before = self.processes.range(..pid).map(|(_, process)| process);
+        let next = after.chain(before).find(can_run).map(|process| process.pid);
+        next.is_some_and(|next| {
+            self.resume(next);
+            true
+        })
+    }
+
     fn resume(&mut self, pid: i32) {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.state = State::Ready;
@@ -385,6 +401,7 @@ impl World {
         process.credentials.uid.saved = process.credentials.uid.effective;
         process.credentials.gid.saved = process.credentials.gid.effective;
         process.program = Some((program.to_string(), place));
+        process.began_ms = now;
         process.behaviour = behaviour.unwrap_or(Behaviour::Exit(0));
         process.acts_at = match process.behaviour {
             Behaviour::ExitAfter { milliseconds, .. } => Some(now + milliseconds),
@@ -454,7 +471,7 @@ impl World {
                 }
                 _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
             },
-            Some(Description::Socket { .. }) => "socket".into(),
+            Some(Description::Socket { .. } | Description::Datagrams { .. }) => "socket".into(),
             Some(Description::Kqueue { .. }) => "kqueue".into(),
             Some(Description::Jail { .. }) => "jail".into(),
             Some(Description::Pipe) => "pipe".into(),

@@ -3,9 +3,10 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Severity, Termios, User, Watch, WindowSize,
+    MountFlags, Procctl, Protocol, Severity, Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why a simulated call refuses: an errno, and jail_set(2)'s or nmount(2)'s words.
@@ -95,6 +96,11 @@ pub enum Description {
         buffer: VecDeque<u8>,
         peer: Option<u64>,
     },
+    /// A datagram socket: where it is bound, and what was sent to it and isn't read yet.
+    Datagrams {
+        place: Option<Place>,
+        messages: VecDeque<Vec<u8>>,
+    },
     /// Each watch with how often its signal came.
     Kqueue {
         watches: Vec<(Watch, u32)>,
@@ -183,6 +189,7 @@ pub struct Process {
     pub limits: BTreeMap<Limit, u64>,
     pub procctls: BTreeSet<Procctl>,
     pub program: Option<(String, Place)>,
+    pub(super) began_ms: u64,
     pub behaviour: Behaviour,
     /// When a program acts or, after jail_remove, dies.
     pub(super) acts_at: Option<u64>,
@@ -263,6 +270,8 @@ pub struct World {
     pub groups: BTreeMap<String, u32>,
     pub rctl_rules: Vec<String>,
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// What a program listens on, and how many milliseconds after its start.
+    pub listens: BTreeMap<String, Vec<(Protocol, SocketAddr, u64)>>,
     pub executed: Vec<Executed>,
     pub syslog: Vec<(Severity, String)>,
     pub stderr: Vec<String>,
@@ -332,6 +341,7 @@ impl World {
             groups: BTreeMap::new(),
             rctl_rules: Vec::new(),
             behaviours: BTreeMap::new(),
+            listens: BTreeMap::new(),
             executed: Vec::new(),
             syslog: Vec::new(),
             stderr: Vec::new(),

@@ -29,7 +29,8 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "memcached",
     "mosquitto",
     "nginx",
-    "redis"
+    "redis",
+    "syslog"
 ];
 
 /// The profile that a test runs a daemon by.
