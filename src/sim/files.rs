@@ -20,7 +20,7 @@ impl World {
         let found = self.find(pid, at, path, last)?;
         let (readable, writable) = match how {
             Open::Directory | Open::Read => (true, false),
-            Open::Path => (false, false),
+            Open::Path | Open::Execute => (false, false),
             Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
             Open::CreateNew(_) | Open::Append(_) => (false, true),
         };
@@ -44,6 +44,9 @@ impl World {
         }
         if kind == FileKind::Socket && how != Open::Path {
             return Err(Errno::EOPNOTSUPP.into());
+        }
+        if how == Open::Execute {
+            self.may_execute(pid, place)?;
         }
         if !created {
             if how != Open::Path {
@@ -88,7 +91,13 @@ impl World {
         }
     }
 
-    fn create(&mut self, pid: i32, found: &Found, kind: FileKind, mode: u32) -> Res<Place> {
+    pub(super) fn create(
+        &mut self,
+        pid: i32,
+        found: &Found,
+        kind: FileKind,
+        mode: u32,
+    ) -> Res<Place> {
         let directory = found.parent.inode;
         self.permit(pid, directory, WRITE | EXECUTE)?;
         self.need_writable(found.parent)?;
@@ -124,7 +133,9 @@ impl World {
     pub(super) fn fstat(&self, pid: i32, fd: Fd) -> Res<Stat> {
         match self.description(pid, fd)? {
             Description::Vnode { place, .. } => self.stat(*place),
-            Description::Socket { .. } => Ok(plain_stat(FileKind::Socket)),
+            Description::Socket { .. } | Description::Bound { .. } => {
+                Ok(plain_stat(FileKind::Socket))
+            }
             Description::Pipe | Description::Kqueue { .. } => Ok(plain_stat(FileKind::Fifo)),
             Description::Terminal | Description::Pty { .. } => {
                 Ok(plain_stat(FileKind::CharacterDevice))

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod capability;
 mod descriptors;
 mod differences;
 pub mod errnos;
@@ -16,6 +17,7 @@ mod jails;
 mod lookup;
 mod mounts;
 mod process;
+mod sockets;
 pub mod sweep;
 mod terminals;
 mod words;
@@ -311,7 +313,10 @@ impl Sim {
         let mut result = match failing {
             Some(errno) if name != "close" => Err(errno.into()),
             Some(errno) => act(&mut stage.world, pid).and(Err(errno.into())),
-            None => act(&mut stage.world, pid),
+            None => match stage.world.may_call(pid, name) {
+                Ok(()) => act(&mut stage.world, pid),
+                Err(refusal) => Err(refusal),
+            },
         };
         if let Ok(None) = result {
             match wait(&stage.world, pid) {
@@ -422,6 +427,7 @@ impl World {
             signals_pending: BTreeSet::new(),
             limits: BTreeMap::new(),
             procctls: BTreeSet::new(),
+            in_capability_mode: false,
             program: None,
             behaviour: Behaviour::UntilSignal,
             acts_at: None,
@@ -451,6 +457,7 @@ impl World {
                     Descriptor {
                         description: id,
                         cloexec: false,
+                        rights: None,
                     },
                 );
             }

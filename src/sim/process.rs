@@ -3,7 +3,7 @@
 //! none is ready the programs act, and when those have nothing to do the clock jumps.
 
 use super::lookup::Last;
-use super::world::{Behaviour, Description, Executed, Process, Res, State, Wait, World};
+use super::world::{Behaviour, Description, Executed, Place, Process, Res, State, Wait, World};
 use crate::kernel::{
     At, Descendant, Ending, Errno, FileKind, JailId, Pid, Procctl, ProcessInfo, signal,
 };
@@ -349,19 +349,37 @@ impl World {
     ) -> Res<Executed> {
         let found = self.find(pid, At::Cwd, program, Last::Follow)?;
         let place = found.existing()?;
-        let (inode, mount) = (self.inode(place.inode)?, self.mount(place.mount)?);
-        let (mode, owner, group) = (inode.mode, inode.uid, inode.gid);
-        if inode.kind != FileKind::Regular || mount.flags.noexec || mode & 0o111 == 0 {
-            return Err(Errno::EACCES.into());
-        }
-        self.permit(pid, place.inode, super::lookup::EXECUTE)?;
-        let keeps_ids =
-            mount.flags.nosuid || self.process(pid)?.procctls.contains(&Procctl::NoNewPrivs);
+        self.may_execute(pid, place)?;
         let host_path = format!(
             "{}/{}",
             self.path_of(found.parent).trim_end_matches('/'),
             found.name
         );
+        self.become_program(pid, program, (place, host_path), arguments, environment)
+    }
+
+    /// A file with an x bit for the caller, where programs may be executed.
+    pub(super) fn may_execute(&self, pid: i32, place: Place) -> Res<()> {
+        let (inode, mount) = (self.inode(place.inode)?, self.mount(place.mount)?);
+        if inode.kind != FileKind::Regular || mount.flags.noexec || inode.mode & 0o111 == 0 {
+            return Err(Errno::EACCES.into());
+        }
+        self.permit(pid, place.inode, super::lookup::EXECUTE)
+    }
+
+    /// `program` is what it is called by, `image` the file and where the host has it.
+    pub(super) fn become_program(
+        &mut self,
+        pid: i32,
+        program: &str,
+        (place, host_path): (Place, String),
+        arguments: &[String],
+        environment: &[String],
+    ) -> Res<Executed> {
+        let (inode, mount) = (self.inode(place.inode)?, self.mount(place.mount)?);
+        let (mode, owner, group) = (inode.mode, inode.uid, inode.gid);
+        let keeps_ids =
+            mount.flags.nosuid || self.process(pid)?.procctls.contains(&Procctl::NoNewPrivs);
         let behaviour = self
             .behaviours
             .get(program)
@@ -438,6 +456,7 @@ impl World {
             procctls: process.procctls.clone(),
             signals_blocked: process.signals_blocked,
             signals_ignored: process.signals_ignored.clone(),
+            in_capability_mode: process.in_capability_mode,
         })
     }
 
@@ -455,6 +474,10 @@ impl World {
                 _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
             },
             Some(Description::Socket { .. }) => "socket".into(),
+            Some(Description::Bound { address, .. }) => match address {
+                Some(address) => format!("socket at {address}"),
+                None => "socket".into(),
+            },
             Some(Description::Kqueue { .. }) => "kqueue".into(),
             Some(Description::Jail { .. }) => "jail".into(),
             Some(Description::Pipe) => "pipe".into(),
