@@ -4,10 +4,11 @@
 use crate::error::Error;
 use crate::kernel::{
     Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
-    Unlink, signal,
+    SocketAddress, Unlink, signal,
 };
 use crate::launch::address;
 use crate::launch::journal::Journal;
+use crate::launch::listener;
 use crate::plan::{self, Made, Source, Step};
 
 /// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
@@ -65,6 +66,12 @@ pub enum Undo {
         alias: Alias,
         lock: Fd,
     },
+    /// A socket, and the device and inode of its file if it has one.
+    CloseSocket {
+        fd: Fd,
+        address: SocketAddress,
+        file: Option<(u64, u64)>,
+    },
     RemoveRule(String),
     /// The service's first process, forked before there was a jail to enter.
     EndChild(Pid),
@@ -95,6 +102,7 @@ impl std::fmt::Display for Undo {
                     alias.address, alias.interface
                 )
             }
+            Undo::CloseSocket { address, .. } => write!(formatter, "close the socket at {address}"),
             Undo::RemoveRule(filter) => write!(formatter, "remove the rctl rule {filter}"),
             Undo::EndChild(pid) => write!(formatter, "end the process {}", pid.0),
             Undo::RemoveJail(jail) => write!(formatter, "remove the jail {}", jail.id.0),
@@ -168,16 +176,9 @@ fn act<K: Kernel>(
                 verify_source(kernel, mount, source)?;
             }
         }
-        Step::Seal { mount } => {
-            kernel.nmount(mount)?;
-            verify(kernel, mount)?;
-            // Nothing is made in it any more. Held, it would keep the jail from being entered.
-            if let Some(fd) = site.skeleton.take() {
-                done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
-                kernel.close(fd)?;
-            }
-        }
+        Step::Seal { mount } => seal(kernel, site, mount, done)?,
         Step::Address(alias) => address::take(kernel, alias, done)?,
+        Step::Listen(socket) => listener::open(kernel, socket, done)?,
         Step::Rctl { rule, filter } => {
             done.push(Undo::RemoveRule(filter.clone()));
             kernel.rctl_add_rule(rule)?;
@@ -186,6 +187,22 @@ fn act<K: Kernel>(
             let jail = kernel.jail_create(parameters)?;
             done.push(Undo::RemoveJail(jail));
         }
+    }
+    Ok(())
+}
+
+fn seal<K: Kernel>(
+    kernel: &mut K,
+    site: &mut Site<'_>,
+    mount: &Nmount,
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    kernel.nmount(mount)?;
+    verify(kernel, mount)?;
+    // Nothing is made in it any more. Held, it would keep the jail from being entered.
+    if let Some(fd) = site.skeleton.take() {
+        done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
+        kernel.close(fd)?;
     }
     Ok(())
 }
@@ -263,7 +280,7 @@ fn verify_source<K: Kernel>(
     Err(unlike("fstatat", "changed while it was mounted"))
 }
 
-fn unlike(call: &'static str, text: &str) -> Failure {
+pub(super) fn unlike(call: &'static str, text: &str) -> Failure {
     Failure {
         call,
         errno: Errno::EINVAL,
@@ -282,6 +299,9 @@ pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
         Undo::CloseSkeleton(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
+        Undo::CloseSocket { fd, address, file } => {
+            listener::close(kernel, *fd, address.path(), *file)
+        }
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {
             Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
             _ => Ok(()),

@@ -42,14 +42,16 @@ const ENABLED: [&str; 31] = [
 
 impl World {
     /// ECAPMODE for what capability mode refuses.
-    pub(super) fn may_call(&self, pid: i32, name: &str) -> Res<()> {
-        match self
-            .processes
-            .get(&pid)
-            .is_some_and(|p| p.in_capability_mode)
-        {
-            true if !ENABLED.contains(&name) => Err(Errno::ECAPMODE.into()),
-            _ => Ok(()),
+    pub(super) fn allowed<T>(
+        &mut self,
+        pid: i32,
+        name: &str,
+        act: impl FnOnce(&mut World, i32) -> Res<T>,
+    ) -> Res<T> {
+        let caller = self.processes.get(&pid);
+        match caller.is_some_and(|p| p.in_capability_mode) && !ENABLED.contains(&name) {
+            true => Err(Errno::ECAPMODE.into()),
+            false => act(self, pid),
         }
     }
 

@@ -18,12 +18,7 @@ impl World {
             Last::NoFollow
         };
         let found = self.find(pid, at, path, last)?;
-        let (readable, writable) = match how {
-            Open::Directory | Open::Read => (true, false),
-            Open::Path | Open::Execute => (false, false),
-            Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
-            Open::CreateNew(_) | Open::Append(_) => (false, true),
-        };
+        let (readable, writable) = access(how);
         let (place, created) = match (how, found.place) {
             (Open::CreateNew(_), Some(_)) => return Err(Errno::EEXIST.into()),
             (Open::CreateNew(mode) | Open::ReadWriteCreate(mode) | Open::Append(mode), None) => {
@@ -359,6 +354,16 @@ impl World {
         self.permit(pid, place.inode, EXECUTE)?;
         self.process_mut(pid)?.cwd = place;
         Ok(())
+    }
+}
+
+/// Whether it is opened to be read, and to be written.
+fn access(how: Open) -> (bool, bool) {
+    match how {
+        Open::Directory | Open::Read => (true, false),
+        Open::Path | Open::Execute => (false, false),
+        Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
+        Open::CreateNew(_) | Open::Append(_) => (false, true),
     }
 }
 

@@ -313,10 +313,7 @@ impl Sim {
         let mut result = match failing {
             Some(errno) if name != "close" => Err(errno.into()),
             Some(errno) => act(&mut stage.world, pid).and(Err(errno.into())),
-            None => match stage.world.may_call(pid, name) {
-                Ok(()) => act(&mut stage.world, pid),
-                Err(refusal) => Err(refusal),
-            },
+            None => stage.world.allowed(pid, name, &mut act),
         };
         if let Ok(None) = result {
             match wait(&stage.world, pid) {

@@ -6,7 +6,9 @@
 //! with its last process.
 
 pub mod held;
+pub mod kept;
 pub mod output;
+mod plumbing;
 pub mod watch;
 
 use crate::error::Error;
@@ -17,16 +19,16 @@ use crate::instances::seconds;
 use crate::kernel::{
     At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
 };
-use crate::launch::child::Stdio;
 use crate::launch::journal::{self, Head, Journal, State};
 use crate::launch::pidfile::{self, Pidfile};
 use crate::launch::{self, Running, cleanup, instance, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
-use crate::profile::{Output, Restart, Supervise};
+use crate::profile::{Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
-use output::Drain;
+use kept::Kept;
+use plumbing::Plumbing;
 use std::collections::BTreeMap;
 use watch::{Ears, Heard};
 
@@ -99,6 +101,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         job,
         label,
         pidfile: None,
+        kept: None,
         gave_up: false,
         restarts: 0,
         is_ready: false,
@@ -106,7 +109,10 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
     let outcome = session.run(kernel, held.instance.fd);
     let pidfile = session.pidfile.take();
     let pidfile_left = pidfile.and_then(|pidfile| pidfile.release(kernel));
-    let has_leftovers = pidfile_left.is_some()
+    let kept = session.kept.take();
+    let mut kept_left = kept.map_or(Vec::new(), |kept| kept.release(kernel));
+    kept_left.extend(pidfile_left);
+    let has_leftovers = !kept_left.is_empty()
         || match &outcome {
             Ok(ended) => !ended.leftovers.is_empty(),
             Err((_, leftovers)) => !leftovers.is_empty(),
@@ -117,7 +123,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         false => Leave::Nothing,
     };
     let mut released = held.release(kernel, leave);
-    released.extend(pidfile_left);
+    released.extend(kept_left);
     match outcome {
         Ok(mut ended) => {
             ended.leftovers.extend(released);
@@ -144,6 +150,7 @@ struct Session<'a> {
     label: String,
     /// Made with the first launch, and kept through all of them.
     pidfile: Option<Pidfile>,
+    kept: Option<Kept>,
     gave_up: bool,
     restarts: u32,
     is_ready: bool,
@@ -261,8 +268,9 @@ impl Session<'_> {
         {
             self.pidfile = Some(Pidfile::take(kernel, path).map_err(plainly)?);
         }
+        let sockets = self.keep(kernel, &plan, journal)?;
         let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
-        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
+        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.given(sockets));
         plumbing.hand_off(kernel);
         let running = match launched {
             Ok(running) => running,
@@ -308,6 +316,20 @@ impl Session<'_> {
         })
     }
 
+    /// The sockets, which the first launch binds and all later ones find.
+    fn keep<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        plan: &Plan,
+        journal: &mut Journal,
+    ) -> Result<Vec<Fd>, Failed> {
+        let kept = match self.kept.take() {
+            Some(kept) => kept,
+            None => Kept::take(kernel, plan, journal)?,
+        };
+        Ok(self.kept.insert(kept).sockets())
+    }
+
     fn records(&self, plan: &Plan) -> Vec<String> {
         let writes = plan.writes().iter();
         let mut records: Vec<String> = writes
@@ -319,6 +341,7 @@ impl Session<'_> {
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
         );
+        records.extend(plan.socket_paths().map(journal::socket_record));
         records.extend(pidfile::wanted(&self.job.permit).map(journal::pidfile_record));
         records
     }
@@ -373,79 +396,6 @@ fn wants_restart(supervise: &Supervise, job: &Job, ending: Ending) -> bool {
         Restart::Never => false,
         Restart::OnFailure => ending != Ending::Exited(0),
         Restart::Always => true,
-    }
-}
-
-/// What the service's standard descriptors are, and who reads the other ends.
-struct Plumbing {
-    stdio: Stdio,
-    /// Our copies of what the child gets.
-    given: Vec<Fd>,
-    drain: Option<(Drain, Fd)>,
-}
-
-impl Plumbing {
-    fn lay<K: Kernel>(kernel: &mut K, job: &Job, supervise: &Supervise) -> Result<Plumbing, Error> {
-        let step = |failure| Error::step("lay the service's descriptors", failure);
-        let mut plumbing = Plumbing {
-            stdio: Stdio::default(),
-            given: Vec::new(),
-            drain: None,
-        };
-        if let Some((slave, which)) = job.terminal {
-            for (number, is_terminal) in (0..).zip(which) {
-                if is_terminal && let Some(place) = plumbing.stdio.fds.get_mut(number) {
-                    *place = Some(slave);
-                    plumbing.stdio.terminal = Some(Fd(i32::try_from(number).unwrap_or(0)));
-                }
-            }
-        }
-        let captures = supervise.output != Output::Inherit && !job.permit.is_one_off();
-        if job.permit.detaches() {
-            let null = kernel
-                .openat(At::Cwd, "/dev/null", Open::Device)
-                .map_err(step)?;
-            plumbing.given.push(null);
-            plumbing.stdio.fds = [Some(null); 3];
-            plumbing.stdio.terminal = None;
-        }
-        if captures && let Some(drain) = Drain::open(kernel, supervise, &job.about.profile)? {
-            let (reader, writer) = kernel.pipe().map_err(step)?;
-            plumbing.given.push(writer);
-            plumbing.drain = Some((drain, reader));
-            kernel.set_nonblocking(reader).map_err(step)?;
-            let [_, output, error] = &mut plumbing.stdio.fds;
-            (*output, *error) = (Some(writer), Some(writer));
-            if plumbing.stdio.terminal != Some(Fd(0)) {
-                plumbing.stdio.terminal = None;
-            }
-        }
-        Ok(plumbing)
-    }
-
-    fn stdio(&self) -> Stdio {
-        self.stdio
-    }
-
-    /// The child has its copies: with ours open, no reader would ever see an end.
-    fn hand_off<K: Kernel>(&mut self, kernel: &mut K) {
-        for fd in std::mem::take(&mut self.given) {
-            let _ = kernel.close(fd);
-        }
-    }
-
-    fn close<K: Kernel>(self, kernel: &mut K) {
-        if let Some((drain, reader)) = self.drain {
-            let _ = kernel.close(reader);
-            let _ = drain.close(kernel);
-        }
-    }
-
-    fn finish<K: Kernel>(mut self, kernel: &mut K) {
-        if let Some((drain, reader)) = &mut self.drain {
-            drain.finish(kernel, *reader);
-        }
-        self.close(kernel);
     }
 }
 
