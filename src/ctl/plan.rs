@@ -46,6 +46,9 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     if is_described {
         let _ = writeln!(err, "jailrunctl: {}", described::said("planned", &host));
     }
+    if found.get_flag("files") {
+        return super::files::show(&prepared, found, out, err);
+    }
     match found.get_flag("json") {
         true => print(out, json(&prepared))?,
         false => print(out, listing(&prepared))?,

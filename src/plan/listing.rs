@@ -113,22 +113,6 @@ pub fn text(entries: &[Entry]) -> String {
     entries.iter().map(line).collect()
 }
 
-/// A list of objects.
-pub fn json(entries: &[Entry]) -> String {
-    let object = |entry: &Entry| {
-        let why: Vec<String> = entry.why.iter().map(|reason| quoted(reason)).collect();
-        format!(
-            "{{\"path\":{},\"kind\":{},\"detail\":{},\"why\":[{}]}}",
-            quoted(&entry.path),
-            quoted(entry.kind),
-            quoted(&entry.detail),
-            why.join(",")
-        )
-    };
-    let objects: Vec<String> = entries.iter().map(object).collect();
-    format!("[{}]\n", objects.join(",\n"))
-}
-
 /// The dependencies of the programs, for dot(1).
 pub fn dot(host: &Host) -> String {
     let mut graph = String::from("digraph root {\n");
@@ -154,16 +138,7 @@ pub fn dot(host: &Host) -> String {
     graph
 }
 
-/// A string of JSON, which is one of dot's as well.
+/// A string of dot's, in which only two signs mean anything. Paths of a closure hold no control characters.
 fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -9,6 +9,7 @@ pub mod held;
 pub mod kept;
 pub mod output;
 mod plumbing;
+mod service;
 pub mod watch;
 
 use crate::error::Error;
@@ -16,12 +17,10 @@ use crate::exit::Exit;
 use crate::front;
 use crate::host::{self, Purpose};
 use crate::instances::seconds;
-use crate::kernel::{
-    At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
-};
+use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open, Pid, Severity, signal};
 use crate::launch::journal::{self, Head, Journal, State};
 use crate::launch::pidfile::{self, Pidfile};
-use crate::launch::{self, Running, cleanup, instance, writers};
+use crate::launch::{self, cleanup, instance, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
 use crate::profile::{Restart, Supervise};
@@ -29,6 +28,7 @@ use crate::record::{self, About};
 use held::{Held, Leave};
 use kept::Kept;
 use plumbing::Plumbing;
+use service::Service;
 use std::collections::BTreeMap;
 use watch::{Ears, Heard};
 
@@ -279,17 +279,7 @@ impl Session<'_> {
                 return Err((error, leftovers));
             }
         };
-        let mut service = Service {
-            kernel,
-            plan: &plan,
-            running,
-            first: None,
-            deadline: None,
-            was_stopped: false,
-            plumbing,
-            front: job.front,
-            forking: job.permit.profile().forking,
-        };
+        let mut service = Service::new(kernel, job, &plan, running, plumbing);
         let watched = service.watch(self, journal, ears);
         let Service {
             running,
@@ -396,163 +386,5 @@ fn wants_restart(supervise: &Supervise, job: &Job, ending: Ending) -> bool {
         Restart::Never => false,
         Restart::OnFailure => ending != Ending::Exited(0),
         Restart::Always => true,
-    }
-}
-
-/// A running service, until its jail is empty.
-struct Service<'a, K> {
-    kernel: &'a mut K,
-    plan: &'a Plan,
-    running: Running,
-    /// How the first process ended.
-    first: Option<Ending>,
-    /// When patience ends, after an order to stop.
-    deadline: Option<u64>,
-    was_stopped: bool,
-    plumbing: Plumbing,
-    front: Option<Fd>,
-    forking: bool,
-}
-
-impl<K: Kernel> Service<'_, K> {
-    fn watch(
-        &mut self,
-        session: &mut Session<'_>,
-        journal: &mut Journal,
-        ears: &mut Ears,
-    ) -> Result<(), Failure> {
-        let (jid, pid) = (self.running.jail.id.0, self.running.pid);
-        if let Some((drain, reader)) = &mut self.plumbing.drain {
-            drain.set_pid(pid);
-            ears.output(self.kernel, *reader)?;
-        }
-        if !self.forking {
-            session.ready(self.kernel, ears, jid, pid);
-        }
-        loop {
-            self.reap()?;
-            if self.forking && self.first == Some(Ending::Exited(0)) {
-                session.ready(self.kernel, ears, jid, pid);
-            }
-            if ears.jail_is_gone() {
-                // Both may have come at once; the rest is reaped when the jail is taken back.
-                return self.reap();
-            }
-            let now = self.kernel.monotonic_ms();
-            let patience = self.deadline.map(|end| end.saturating_sub(now));
-            match ears.hear(self.kernel, patience)? {
-                Heard::Stop => {
-                    if !self.was_stopped {
-                        // The state is for `list`; a full disk must not keep a service alive.
-                        let _ = journal.state(self.kernel, &State::Stopping);
-                    }
-                    self.stop()?;
-                }
-                Heard::Pass(number) => self.pass(number, session)?,
-                Heard::Output => self.pump(ears),
-                Heard::Time => {
-                    self.deadline = None;
-                    self.remove()?;
-                }
-                Heard::Child | Heard::JailGone | Heard::ChildWord => {}
-            }
-        }
-    }
-
-    fn pump(&mut self, ears: &mut Ears) {
-        if let Some((drain, reader)) = &mut self.plumbing.drain
-            && !drain.pump(self.kernel, *reader)
-        {
-            ears.forget_output(self.kernel);
-        }
-    }
-
-    /// Sends SIGKILL to all that is left.
-    fn remove(&mut self) -> Result<(), Failure> {
-        match self.kernel.jail_remove(self.running.jail.descriptor) {
-            // It has gone by itself, or an administrator was faster.
-            Err(failure) if !matches!(failure.errno, Errno::ENOENT | Errno::EINVAL) => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
-    fn stop(&mut self) -> Result<(), Failure> {
-        self.was_stopped = true;
-        let supervise = self.plan.supervise();
-        if self.deadline.is_none() {
-            let now = self.kernel.monotonic_ms();
-            let patience = supervise.stop_timeout.saturating_mul(1000);
-            self.deadline = Some(now.saturating_add(patience));
-        }
-        let number = supervise.stop_signal;
-        self.send(number)?;
-        // A stopped process takes its signal when it goes on.
-        self.send(signal::CONT)
-    }
-
-    fn pass(&mut self, number: i32, session: &Session<'_>) -> Result<(), Failure> {
-        if number == signal::HUP
-            && let Some((drain, _)) = &mut self.plumbing.drain
-            && let Err(error) = drain.reopen(self.kernel)
-        {
-            session.job.about.complain(self.kernel, &error.to_string());
-        }
-        self.send(number)
-    }
-
-    /// To the first process, and when that has gone to our oldest child in the jail. No pid that comes
-    /// from inside is believed: the kernel names our own children, and says which jail each is in.
-    fn send(&mut self, number: i32) -> Result<(), Failure> {
-        let target = match self.first {
-            None => Some(self.running.pid),
-            Some(_) => self.oldest_child()?,
-        };
-        let Some(target) = target else {
-            return Ok(());
-        };
-        match self.kernel.kill(target, number) {
-            Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
-    fn oldest_child(&mut self) -> Result<Option<Pid>, Failure> {
-        let mut oldest: Option<(i64, Pid)> = None;
-        let children = self.kernel.procctl_reap_getpids()?;
-        for child in children.iter().filter(|d| d.is_child && !d.is_ending) {
-            let Some(ProcessInfo { jail, started_us }) = self.kernel.process_info(child.pid)?
-            else {
-                continue;
-            };
-            let is_older = oldest.is_none_or(|(start, _)| started_us < start);
-            if jail == self.running.jail.id && is_older {
-                oldest = Some((started_us, child.pid));
-            }
-        }
-        Ok(oldest.map(|(_, pid)| pid))
-    }
-
-    /// Takes in everybody who has ended. A first process that stopped takes the front with it: its
-    /// terminal is the shell's again.
-    fn reap(&mut self) -> Result<(), Failure> {
-        loop {
-            match self.kernel.waitpid_untraced() {
-                Ok(Some((pid, waited))) if pid == self.running.pid => match waited {
-                    Waited::Ended(ending) => self.first = Some(ending),
-                    Waited::Stopped(number) => self.tell_stopped(number),
-                },
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
-                Err(failure) if failure.errno == Errno::ECHILD => return Ok(()),
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    fn tell_stopped(&mut self, number: i32) {
-        if let Some(front) = self.front {
-            // A front that has gone can't stop.
-            let _ = self.kernel.write_briefly(front, &[b'z', number as u8]);
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! The service's standard descriptors: a pseudo-terminal of ours, the caller's own, nowhere, or a pipe that
-//! somebody reads.
+//! The service's standard descriptors: the caller's own, a pseudo-terminal, or a pipe whose other end is
+//! read here. Laid before a launch, handed off when the child has its copies.
 
 use super::Job;
 use super::output::Drain;
@@ -13,6 +13,7 @@ pub struct Plumbing {
     given: Given,
     /// Our copies of what the child gets.
     copies: Vec<Fd>,
+    /// Who reads the service's output, and from where.
     pub drain: Option<(Drain, Fd)>,
 }
 
@@ -59,7 +60,7 @@ impl Plumbing {
         Ok(plumbing)
     }
 
-    /// With sockets that are kept.
+    /// With sockets that outlive the service.
     pub fn given(&self, sockets: Vec<Fd>) -> Given {
         Given {
             sockets,

@@ -1,11 +1,10 @@
 //! Whole launches with everything that a root can have: nothing is left, whatever happens.
 
 use super::*;
-use jailrun::kernel::{At, Errno, Kernel, Lock, Open, Unlink};
+use jailrun::kernel::Errno;
 use jailrun::request::Request;
 use jailrun::run::run;
 use jailrun::sim::Report;
-use jailrun::stale::{self, How, Stale};
 
 const RICH: &str = "program = \"/usr/local/sbin/nginx\"\nuser = \"www\"\n[root]\n\
     ro = [\"/usr/local/etc\", \"/usr/local/www\"]\nrw = [{ path = \"/var/log/www\", owner = \"www\", mode = \"0750\" }]\n\
@@ -119,54 +118,4 @@ fn a_library_that_changes_before_it_is_mounted_ends_the_launch() {
     assert!(said.contains("changed while it was mounted"), "{said}");
     assert_eq!(report.world.executed.len(), before.executed.len());
     assert!(report.world.mounts.len() == before.mounts.len());
-}
-
-#[test]
-fn files_that_a_running_instance_holds_and_the_host_has_replaced_are_stale() {
-    let mut world = World::freebsd();
-    for name in ["same", "new", "gone"] {
-        world.file(&format!("/srv/{name}"), 0o644, 0, 0, b"");
-    }
-    world.dir("/var/run/jailrun/www", 0o700, 0, 0);
-    let found = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&found);
-    let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
-        let mut journal =
-            "jailrun journal 1\nboot b\ninstance www www service 0 1 1 0\n".to_string();
-        for name in ["same", "new", "gone"] {
-            let inode = kernel
-                .lstatat(At::Cwd, &format!("/srv/{name}"))
-                .unwrap()
-                .inode;
-            journal.push_str(&format!("holds {inode} /srv/{name}\n"));
-        }
-        journal.push_str("begun\nstate running 5 6 7\n");
-        let path = "/var/run/jailrun/www/journal";
-        let fd = kernel
-            .openat(At::Cwd, path, Open::ReadWriteCreate(0o600))
-            .unwrap();
-        kernel.write(fd, journal.as_bytes()).unwrap();
-        // Nobody runs it: nothing of it can be stale.
-        kernel.unlinkat(At::Cwd, "/srv/gone", Unlink::File).unwrap();
-        assert_eq!(stale::find(kernel).unwrap(), []);
-        kernel.flock(fd, Lock::Exclusive).unwrap();
-        kernel.unlinkat(At::Cwd, "/srv/new", Unlink::File).unwrap();
-        let new = kernel
-            .openat(At::Cwd, "/srv/new", Open::CreateNew(0o644))
-            .unwrap();
-        kernel.close(new).unwrap();
-        *told.lock().unwrap() = stale::find(kernel).unwrap();
-        0
-    });
-    assert_eq!(report.ending, Ending::Exited(0));
-    let stale = |path: &str, how| Stale {
-        instance: "www".to_string(),
-        path: path.to_string(),
-        how,
-    };
-    let expected = [
-        stale("/srv/new", How::Replaced),
-        stale("/srv/gone", How::Gone),
-    ];
-    assert_eq!(*found.lock().unwrap(), expected);
 }

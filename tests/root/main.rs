@@ -7,6 +7,7 @@ mod closure;
 mod grants;
 mod launches;
 mod listing;
+mod stale;
 
 use jailrun::host::{Purpose, survey};
 use jailrun::kernel::Ending;
