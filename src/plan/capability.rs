@@ -77,6 +77,16 @@ const FILE_IOCTLS: &[Ioctl] = &[
     ("TIOCGWINSZ", 0x4008_7468),
 ];
 
+/// What caph_limit_stdio(3), which many programs of the base system begin with, keeps of whatever their
+/// standard descriptors are, and what asks.
+const LOOK_IOCTLS: &[Ioctl] = &[
+    ("FIODTYPE", 0x4004_667a),
+    ("FIONREAD", 0x4004_667f),
+    ("FIONBIO", 0x8004_667e),
+    ("TIOCGETA", 0x402c_7413),
+    ("TIOCGWINSZ", 0x4008_7468),
+];
+
 const SOCKET_IOCTLS: &[Ioctl] = &[
     ("FIONREAD", 0x4004_667f),
     ("FIONBIO", 0x8004_667e),
@@ -93,7 +103,7 @@ const SEEK: Rights = Rights::all_of(&[Rights::SEEK_TELL, Rights::SEEK_SET]);
 const MAP_TO_RUN: Rights =
     Rights::all_of(&[SEEK, Rights::READ, Rights::MMAP_ANY, Rights::MMAP_EXEC]);
 const LOAD: Rights = Rights::all_of(&[MAP_TO_RUN, Rights::FSTAT, Rights::FSTATFS, Rights::FCNTL]);
-const LOOK: Rights = Rights::all_of(&[LOAD, ANY, Rights::LOOKUP, Rights::FPATHCONF]);
+const LOOK: Rights = Rights::all_of(&[LOAD, ANY, Rights::LOOKUP, Rights::FPATHCONF, Rights::IOCTL]);
 const CHANGE: Rights = Rights::all_of(&[
     Rights::LOOKUP,
     ANY,
@@ -121,6 +131,7 @@ const CHANGE: Rights = Rights::all_of(&[
     Rights::UNLINK,
     Rights::BIND_AT,
     Rights::CONNECT_AT,
+    Rights::IOCTL,
 ]);
 /// Those of what is accepted from it, too.
 const SERVE: Rights = Rights::all_of(&[
@@ -175,6 +186,7 @@ impl Use {
     pub fn ioctls(&self) -> &'static [Ioctl] {
         match self {
             Use::Input | Use::Output | Use::Devices => FILE_IOCTLS,
+            Use::Root | Use::Writable { .. } => LOOK_IOCTLS,
             Use::Socket(_) => SOCKET_IOCTLS,
             _ => NO_IOCTLS,
         }

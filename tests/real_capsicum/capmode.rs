@@ -158,7 +158,8 @@ fn ioctls_are_those_of_the_plan_and_only_get_fewer() {
         FIOASYNC of output: ENOTCAPABLE
         FIONBIO of the socket: ok
         FIOASYNC of the socket: ENOTCAPABLE
-        FIONREAD of a file: ENOTCAPABLE
+        FIONREAD of a file: ok
+        FIOASYNC of a file: ENOTCAPABLE
         FIONBIO of null: ok
         FIOASYNC of null: ENOTCAPABLE
         more: ENOTCAPABLE

@@ -58,6 +58,15 @@ impl Fixture {
         std::fs::write(self.profile(), text).unwrap();
     }
 
+    /// Another program than this file.
+    pub fn instead(&self, words: &[&str]) {
+        let text = std::fs::read_to_string(self.profile()).unwrap();
+        let rest = text.lines().skip(2).collect::<Vec<_>>().join("\n");
+        let (program, arguments) = words.split_first().unwrap();
+        let text = format!("program = {program:?}\nargs = {arguments:?}\n{rest}\n");
+        std::fs::write(self.profile(), text).unwrap();
+    }
+
     fn profile(&self) -> String {
         format!("{PROFILES}/{}.toml", self.name)
     }
@@ -81,6 +90,12 @@ impl Fixture {
         assert_eq!(self.before, world());
         std::fs::remove_file(self.profile()).unwrap();
     }
+}
+
+/// All that it says.
+pub fn told_all(output: &Output) -> String {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&text).trim().to_string()
 }
 
 pub fn told(output: &Output) -> Vec<String> {

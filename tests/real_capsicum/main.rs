@@ -21,6 +21,8 @@ mod listen;
 mod probe;
 #[cfg(target_os = "freebsd")]
 mod raw;
+#[cfg(target_os = "freebsd")]
+mod shim;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]

@@ -514,6 +514,7 @@ fn ioctl() {
     say("FIOASYNC of the socket", ioctl(3, FIOASYNC));
     let services = openat(directory("/"), c"etc/services", 0).unwrap();
     say("FIONREAD of a file", ioctl(services, FIONREAD));
+    say("FIOASYNC of a file", ioctl(services, FIOASYNC));
     let null = openat(directory("/dev"), c"null", 2).unwrap();
     say("FIONBIO of null", ioctl(null, FIONBIO));
     say("FIOASYNC of null", ioctl(null, FIOASYNC));
