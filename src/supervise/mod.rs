@@ -6,6 +6,7 @@
 //! with its last process.
 
 pub mod held;
+pub mod kept;
 pub mod output;
 mod plumbing;
 mod ready;
@@ -27,6 +28,7 @@ use crate::plan::{self, Plan};
 use crate::profile::{Port, Ready, Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
+use kept::Kept;
 use plumbing::Plumbing;
 use service::Service;
 use std::collections::BTreeMap;
@@ -110,6 +112,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         job,
         label,
         pidfile: None,
+        kept: None,
         gave_up: false,
         restarts: 0,
         is_ready: false,
@@ -117,7 +120,10 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
     let outcome = session.run(kernel, held.instance.fd);
     let pidfile = session.pidfile.take();
     let pidfile_left = pidfile.and_then(|pidfile| pidfile.release(kernel));
-    let has_leftovers = pidfile_left.is_some()
+    let kept = session.kept.take();
+    let mut kept_left = kept.map_or(Vec::new(), |kept| kept.release(kernel));
+    kept_left.extend(pidfile_left);
+    let has_leftovers = !kept_left.is_empty()
         || match &outcome {
             Ok(ended) => !ended.leftovers.is_empty(),
             Err((_, leftovers)) => !leftovers.is_empty(),
@@ -128,7 +134,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         false => Leave::Nothing,
     };
     let mut released = held.release(kernel, leave);
-    released.extend(pidfile_left);
+    released.extend(kept_left);
     match outcome {
         Ok(mut ended) => {
             ended.leftovers.extend(released);
@@ -155,6 +161,7 @@ struct Session<'a> {
     label: String,
     /// Made with the first launch, and kept through all of them.
     pidfile: Option<Pidfile>,
+    kept: Option<Kept>,
     gave_up: bool,
     restarts: u32,
     is_ready: bool,
@@ -272,8 +279,9 @@ impl Session<'_> {
         {
             self.pidfile = Some(Pidfile::take(kernel, path).map_err(plainly)?);
         }
+        let sockets = self.keep(kernel, &plan, journal)?;
         let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
-        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
+        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.given(sockets));
         plumbing.hand_off(kernel);
         let running = match launched {
             Ok(running) => running,
@@ -313,6 +321,20 @@ impl Session<'_> {
         })
     }
 
+    /// The sockets, which the first launch binds and all later ones find.
+    fn keep<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        plan: &Plan,
+        journal: &mut Journal,
+    ) -> Result<Vec<Fd>, Failed> {
+        let kept = match self.kept.take() {
+            Some(kept) => kept,
+            None => Kept::take(kernel, plan, journal)?,
+        };
+        Ok(self.kept.insert(kept).sockets())
+    }
+
     fn records(&self, plan: &Plan) -> Vec<String> {
         let writes = plan.writes().iter();
         let mut records: Vec<String> = writes
@@ -324,6 +346,7 @@ impl Session<'_> {
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
         );
+        records.extend(plan.socket_paths().map(journal::socket_record));
         records.extend(pidfile::wanted(&self.job.permit).map(journal::pidfile_record));
         records
     }
