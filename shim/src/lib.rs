@@ -16,6 +16,7 @@
 //!
 //! On other systems only what is pure is built, for its tests.
 #![cfg_attr(all(panic = "abort", not(test)), no_std)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 pub mod handoff;
 pub mod paths;

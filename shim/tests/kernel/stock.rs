@@ -1,0 +1,1 @@
+//! Programs of the base system, as they come.
