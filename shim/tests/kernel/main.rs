@@ -42,21 +42,29 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A directory that is there as long as this value.
+/// A directory in memory, a file system of its own, that is there as long as this value.
 pub struct Place(pub String);
+
+fn run(words: &[&str]) -> bool {
+    let status = std::process::Command::new(words[0])
+        .args(&words[1..])
+        .status();
+    status.is_ok_and(|status| status.success())
+}
 
 impl Place {
     pub fn new(name: &str) -> Self {
         let path = format!("/tmp/jailrun-shim.{}.{name}", std::process::id());
-        let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir(&path).unwrap();
+        assert!(run(&["/sbin/mount", "-t", "tmpfs", "tmpfs", &path]));
         Self(path)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        run(&["/sbin/umount", "-f", &self.0]);
+        let _ = std::fs::remove_dir(&self.0);
     }
 }
 
@@ -157,6 +165,196 @@ fn children_are_signalled_and_waited_for_where_the_profile_says_so() {
     });
 }
 
+/// What the subject says in capability mode, of a directory that holds a file and is granted or not.
+fn alone_in(what: &str, change: impl Fn(Launch, &str) -> Launch) -> Option<String> {
+    let library = library()?;
+    let _alone = alone();
+    let place = Place::new(what);
+    std::fs::write(format!("{}/file", place.0), "secret").unwrap();
+    std::fs::create_dir(format!("{}/d", place.0)).unwrap();
+    std::os::unix::fs::symlink(format!("{}/file", place.0), format!("{}/absolute", place.0))
+        .unwrap();
+    let launch = change(Launch::new(Mode::Confined, &library), &place.0);
+    let said = subject(
+        &launch,
+        what,
+        &format!("{}{}", place.0, if what == "routes" { "/file" } else { "" }),
+    );
+    assert_eq!(
+        std::fs::read_to_string(format!("{}/file", place.0)).unwrap(),
+        "secret"
+    );
+    Some(said)
+}
+
+#[test]
+fn what_may_only_be_read_is_refused_like_a_file_system_mounted_read_only() {
+    let Some(said) = alone_in("refused", |launch, _| launch) else {
+        return;
+    };
+    let errors: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.rsplit_once("error ").map(|(_, errno)| errno))
+        .collect();
+    // In the order of the subject's calls: EROFS (30), ENOENT (2), ENOTDIR (20), EEXIST (17).
+    let expected = [
+        "30", "30", "30", "17",
+        "30", // file: writing, both, creating, creating alone, emptying
+        "2", "2", "30", "30", "2", // none
+        "2", "2", "2", "2", "2", // none/x
+        "20", "20", "20", "20", "20", // file/x
+        "30", "30", "30", "17", "30", // absolute, a link to file
+        "30", "17", "2", // mkdir
+        "30", "2", "30", // unlink, rmdir
+        "30", "2", "30", // rename, link
+        "30", "17", "30", // symlink, mkfifo
+        "30", "2", "30", "30", "30", // chmod, chown, truncate, utimes
+    ];
+    assert_eq!(errors, expected, "{said}");
+}
+
+#[test]
+fn no_route_leads_to_a_file_that_is_not_granted() {
+    let Some(said) = alone_in("routes", |launch, _| launch.writable("/var/tmp")) else {
+        return;
+    };
+    assert!(!said.contains("REACHED"), "{said}");
+    assert!(said.matches("refused").count() > 14, "{said}");
+}
+
+#[test]
+fn the_same_routes_do_lead_there_where_it_is_granted() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let place = Place::new("granted");
+    let file = format!("{}/file", place.0);
+    std::fs::write(&file, "secret").unwrap();
+    let launch = Launch::new(Mode::Confined, &library).writable(&place.0);
+    let said = subject(&launch, "routes", &file);
+    assert!(
+        said.contains("open: REACHED") && said.contains("unlink: REACHED"),
+        "{said}"
+    );
+    // But by descriptor only: not by the calls that take paths.
+    for call in [
+        "open(2)",
+        "openat, cwd",
+        "rename(2)",
+        "unlink(2)",
+        "chmod(2)",
+        "execve(2)",
+        "stat",
+    ] {
+        assert!(said.contains(&format!("{call}: refused")), "{call}: {said}");
+    }
+}
+
+fn serve(mode: Mode, port: u16) {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let address = format!("127.0.0.1:{port}");
+    let launch = Launch::new(mode, &library).listen(&format!("tcp:{address}"));
+    let launch = launch
+        .set("SUBJECT", "serve")
+        .set("SUBJECT_ADDRESS", &address);
+    let program = std::env::current_exe().unwrap();
+    let clients = std::thread::Builder::new().spawn(move || {
+        let mut answers = String::new();
+        for _ in 0..200 {
+            let client = std::net::TcpStream::connect(&address);
+            if let Ok(mut client) = client {
+                let mut answer = String::new();
+                let _ = std::io::Read::read_to_string(&mut client, &mut answer);
+                answers.push_str(&answer);
+            }
+            if answers.len() >= 12 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        answers
+    });
+    let ended = launch.run(&[program.to_str().unwrap()]);
+    assert_eq!(clients.unwrap().join().unwrap(), "hello\nhello\n");
+    let elsewhere = if mode == Mode::Confined {
+        "error 49"
+    } else {
+        "0"
+    };
+    let expected = format!(
+        "bind: 0\nlisten: 0\nflags: 1\nnonblocking: 4\nbind elsewhere: {elsewhere}\nready\n"
+    );
+    assert_eq!(ended.output, expected, "{}", ended.errors);
+}
+
+#[test]
+fn bind_hands_out_the_waiting_socket_in_capability_mode() {
+    serve(Mode::Confined, 7811);
+}
+
+#[test]
+fn bind_hands_out_the_waiting_socket_without_capability_mode() {
+    serve(Mode::Off, 7821);
+}
+
+#[test]
+fn syslog_goes_to_the_launchers_socket() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let mut launch = Launch::new(Mode::Confined, &library);
+    launch.log = Some(std::os::fd::AsRawFd::as_raw_fd(&theirs));
+    subject(&launch, "syslog", "");
+    ours.set_nonblocking(true).unwrap();
+    let mut line = [0; 300];
+    let length = ours.recv(&mut line).unwrap();
+    let line = String::from_utf8_lossy(&line[..length]).into_owned();
+    assert!(
+        line.starts_with("<29>") && line.contains("a line of the subject"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_handoff_that_cannot_be_understood_starts_no_program() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    for (name, value) in [("JAILRUN_LOG", "x"), ("JAILRUN_LISTEN", "3=tcp:nowhere")] {
+        let launch = Launch::new(Mode::Confined, &library).set(name, value);
+        let ended = launch.run(&["/bin/echo", "started"]);
+        let expected = format!("libjailrun_preopen: {name}: can't be understood\n");
+        assert_eq!(
+            (ended.output.as_str(), ended.errors.as_str()),
+            ("", expected.as_str())
+        );
+        assert_eq!(ended.status, 70 << 8);
+    }
+}
+
+#[test]
+fn the_kernel_shows_the_programs_own_arguments() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let launch = Launch::new(Mode::Confined, &library);
+    let child = launch.spawn(&["/bin/sleep", "20"], None);
+    let mut shown = String::new();
+    for _ in 0..100 {
+        let ps = std::process::Command::new("/bin/ps")
+            .args(["-o", "args=", "-p", &child.to_string()])
+            .output();
+        shown = String::from_utf8_lossy(&ps.unwrap().stdout)
+            .trim()
+            .to_string();
+        if shown == "/bin/sleep 20" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    launcher::wait(child);
+    assert_eq!(shown, "/bin/sleep 20");
+}
+
 #[test]
 fn calls_at_random_give_the_same() {
     let rounds = std::env::var("JAILRUN_ROUNDS").unwrap_or("3000".to_string());
@@ -164,8 +362,14 @@ fn calls_at_random_give_the_same() {
     let is_told = rounds.parse::<u64>().unwrap() <= 20_000;
     for seed in ["1", "2"] {
         compare("fuzz", |launch, _| {
-            let launch = launch.set("SUBJECT_ROUNDS", &rounds).set("SUBJECT_SEED", seed);
-            if is_told { launch.set("SUBJECT_TOLD", "1") } else { launch }
+            let launch = launch
+                .set("SUBJECT_ROUNDS", &rounds)
+                .set("SUBJECT_SEED", seed);
+            if is_told {
+                launch.set("SUBJECT_TOLD", "1")
+            } else {
+                launch
+            }
         });
     }
 }

@@ -248,7 +248,13 @@ fn files(place: &str, sub: &str) {
         // What lies outside may be read only: how that is refused is another test's.
         let is_outside = name == "up" || name == "outside";
         let last = if is_outside { 3 } else { 5 };
-        let flags = [O_RDONLY, O_RDONLY | O_NOFOLLOW, O_RDONLY | O_DIRECTORY, O_WRONLY, O_RDWR];
+        let flags = [
+            O_RDONLY,
+            O_RDONLY | O_NOFOLLOW,
+            O_RDONLY | O_DIRECTORY,
+            O_WRONLY,
+            O_RDWR,
+        ];
         for flags in &flags[..last] {
             opened(&p(name), *flags);
         }
