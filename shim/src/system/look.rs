@@ -8,7 +8,7 @@ use crate::text::{PATH_MAX, Text};
 use core::ffi::{c_char, c_int, c_long};
 use libc::{
     AT_FDCWD, AT_SYMLINK_NOFOLLOW, EACCES, EEXIST, EFAULT, ENOTDIR, EROFS, O_CREAT, O_EXCL,
-    S_IFDIR, S_IFMT, stat,
+    O_TRUNC, S_IFDIR, S_IFMT, stat,
 };
 
 pub const ENOTCAPABLE: c_int = 93;
@@ -193,7 +193,7 @@ fn refusal(want: Want, fd: c_int, name: *const c_char) -> c_int {
     let there = raw::status(fd, name, AT_SYMLINK_NOFOLLOW);
     let want = match want {
         Want::Open(flags) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => Want::Make,
-        Want::Open(flags) if flags & O_CREAT == 0 && flags & libc::O_ACCMODE == 0 => Want::Read,
+        Want::Open(flags) if flags & (O_CREAT | O_TRUNC | libc::O_ACCMODE) == 0 => Want::Read,
         Want::Open(flags) if flags & O_CREAT == 0 => Want::Change,
         other => other,
     };

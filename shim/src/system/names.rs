@@ -34,7 +34,63 @@ fn named(behind: &raw::Behind, name: *const c_char) -> c_int {
     behind.map_or(-1, |behind| unsafe { behind(name) })
 }
 
+/// `struct xvfsconf` (sys/mount.h).
+#[repr(C)]
+pub struct Filesystem {
+    operations: *mut c_void,
+    name: [c_char; 16],
+    number: c_int,
+    references: c_int,
+    flags: c_int,
+    next: *mut c_void,
+}
+
+type Getvfsbyname = unsafe extern "C" fn(*const c_char, *mut Filesystem) -> c_int;
+
+static GETVFSBYNAME: raw::Behind = raw::Behind::new(c"getvfsbyname");
+
+/// What kind of file system it is, by its name alone: the kernel's list can't be read. Archivers ask, to
+/// leave out what is no file system of files.
+fn filesystem(name: &[u8]) -> Option<Filesystem> {
+    const NETWORK: c_int = 0x0002_0000;
+    const SYNTHETIC: c_int = 0x0008_0000;
+    let flags = match name {
+        b"ufs" | b"zfs" | b"tmpfs" | b"nullfs" | b"unionfs" | b"msdosfs" | b"cd9660"
+        | b"ext2fs" => 0,
+        b"nfs" | b"smbfs" => NETWORK,
+        b"devfs" | b"procfs" | b"fdescfs" | b"linprocfs" | b"linsysfs" => SYNTHETIC,
+        _ => return None,
+    };
+    let mut text = [0; 16];
+    for (to, from) in text.iter_mut().zip(name) {
+        *to = from.cast_signed();
+    }
+    let (operations, next) = (null_mut(), null_mut());
+    Some(Filesystem {
+        operations,
+        name: text,
+        number: 0,
+        references: 1,
+        flags,
+        next,
+    })
+}
+
 export! {
+    fn [getvfsbyname](name: *const c_char, into: *mut Filesystem) -> c_int {
+        if state::confined().is_some() {
+            let Some(filesystem) = raw::text(name).and_then(filesystem) else {
+                return raw::fail(ENOENT);
+            };
+            // SAFETY: where the program wants it; the layout is that of sys/mount.h.
+            unsafe { into.write(filesystem) };
+            return 0;
+        }
+        // SAFETY: libc's getvfsbyname(3) has this type.
+        let behind = unsafe { GETVFSBYNAME.function::<Getvfsbyname>() };
+        // SAFETY: what the program gave, unchanged.
+        behind.map_or(-1, |getvfsbyname| unsafe { getvfsbyname(name, into) })
+    }
     fn [sysctlbyname] (
         name: *const c_char,
         old: *mut c_void,
