@@ -27,6 +27,7 @@ pub mod host;
 pub mod instances;
 pub mod kernel;
 pub mod launch;
+pub mod link;
 pub mod permit;
 pub mod plan;
 pub mod profile;

@@ -7,6 +7,7 @@
 
 pub mod held;
 pub mod output;
+mod starter;
 pub mod watch;
 
 use crate::error::Error;
@@ -191,7 +192,9 @@ impl Session<'_> {
                 leftovers: once.leftovers,
             };
             // What couldn't be taken back must not pile up.
-            let is_last = once.was_stopped || !ended.leftovers.is_empty();
+            // A script waits to be told that its service didn't start, or what its command ended with.
+            let never_ran = self.job.permit.is_linked() && !self.is_ready;
+            let is_last = once.was_stopped || never_ran || !ended.leftovers.is_empty();
             if is_last || !wants_restart(&supervise, self.job, ended.ending) {
                 return Ok(ended);
             }
@@ -281,6 +284,7 @@ impl Session<'_> {
             plumbing,
             front: job.front,
             forking: job.permit.profile().forking,
+            is_beside: job.permit.is_linked() && job.permit.is_one_off(),
         };
         let watched = service.watch(self, journal, ears);
         let Service {
@@ -339,20 +343,6 @@ impl Session<'_> {
         }
         if self.job.permit.detaches() {
             self.let_go(kernel);
-        }
-    }
-
-    /// Whoever waits for the ends of the caller's descriptors waits no longer.
-    fn let_go<K: Kernel>(&self, kernel: &mut K) {
-        if let Ok(null) = kernel.openat(At::Cwd, "/dev/null", Open::Device) {
-            for number in 0..3 {
-                let _ = kernel.dup2(null, Fd(number), true);
-            }
-            // Their numbers stay taken: what is still written to them must reach nobody else.
-            for fd in [self.job.status, self.job.front].into_iter().flatten() {
-                let _ = kernel.dup2(null, fd, false);
-            }
-            let _ = kernel.close(null);
         }
     }
 }
@@ -462,6 +452,8 @@ struct Service<'a, K> {
     plumbing: Plumbing,
     front: Option<Fd>,
     forking: bool,
+    /// A command of an rc.d script beside its running service.
+    is_beside: bool,
 }
 
 impl<K: Kernel> Service<'_, K> {
@@ -474,6 +466,7 @@ impl<K: Kernel> Service<'_, K> {
         let (jid, pid) = (self.running.jail.id.0, self.running.pid);
         if let Some((drain, reader)) = &mut self.plumbing.drain {
             drain.set_pid(pid);
+            drain.echo(session.job.permit.is_linked() && self.forking);
             ears.output(self.kernel, *reader)?;
         }
         if !self.forking {
@@ -482,7 +475,10 @@ impl<K: Kernel> Service<'_, K> {
         loop {
             self.reap()?;
             if self.forking && self.first == Some(Ending::Exited(0)) {
-                session.ready(self.kernel, ears, jid, pid);
+                self.has_forked(session, ears)?;
+            }
+            if self.is_beside && self.first.is_some() {
+                self.end_beside(session)?;
             }
             if ears.jail_is_gone() {
                 // Both may have come at once; the rest is reaped when the jail is taken back.
@@ -497,6 +493,10 @@ impl<K: Kernel> Service<'_, K> {
                         let _ = journal.state(self.kernel, &State::Stopping);
                     }
                     self.stop()?;
+                }
+                // An rc.d script stops its service by the signal that the daemon's manual names.
+                Heard::Pass(number) if number == self.plan.supervise().stop_signal => {
+                    self.stop()?
                 }
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
