@@ -39,3 +39,4 @@ pub mod stale;
 pub mod start;
 pub mod supervise;
 pub mod trust;
+pub mod wrap;

@@ -13,6 +13,7 @@ pub mod plan;
 mod profiles;
 pub mod rehearse;
 mod source;
+pub mod wrap;
 
 use crate::error::Error;
 use clap::ArgMatches;
@@ -95,6 +96,7 @@ fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<
         Some((verb @ ("list" | "show" | "stop" | "enter" | "cleanup"), found)) => {
             instances::run(verb, found, out)
         }
+        Some((verb @ ("wrap" | "unwrap"), found)) => wrap::run(verb, found, out),
         _ => Err(Trouble::new(64, "no verb; see jailrunctl --help")),
     }
 }
