@@ -114,8 +114,11 @@ pub fn permit<K: Kernel>(
     authorize(profile, caller.clone(), wish, &gids)
 }
 
-/// Root without a terminal is served by the process that he started: it is the supervisor. Everybody
-/// else gets a front, and the supervisor is its child.
+/// Root without a terminal is served by the process that he started: it is the supervisor, as rc(8) at boot
+/// and cron(8) want it. Everybody else gets a front, and the supervisor is its child. That is so for root on
+/// a terminal too: no process can lead the session of the pseudo-terminal, which the service's is, and be
+/// a job of the shell's on the other. Whoever looks into the pidfile, rc.subr(8) among others, finds the
+/// supervisor in either case, and a front ends when it does.
 fn split<K: Kernel>(
     kernel: &mut K,
     permit: Permit,

@@ -425,8 +425,14 @@ fn a_lock_belongs_to_the_open_file<K: Kernel>(kernel: &mut K, base: &str) {
     let second = kernel
         .openat(At::Cwd, &path, Open::ReadWriteCreate(0o600))
         .unwrap();
+    assert!(!kernel.is_locked(second).unwrap());
     kernel.flock(first, Lock::Exclusive).unwrap();
     assert_eq!(errno(kernel.flock(second, Lock::Shared)), Errno::EAGAIN);
+    let reader = kernel.openat(At::Cwd, &path, Open::Read).unwrap();
+    for other in [second, reader] {
+        assert!(kernel.is_locked(other).unwrap());
+    }
+    kernel.close(reader).unwrap();
     kernel.close(first).unwrap();
     kernel.flock(second, Lock::Shared).unwrap();
     kernel.close(second).unwrap();

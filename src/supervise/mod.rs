@@ -6,8 +6,10 @@
 //! with its last process.
 
 pub mod held;
+pub mod kept;
 pub mod output;
 mod plumbing;
+mod ready;
 mod relay;
 mod service;
 pub mod watch;
@@ -23,9 +25,10 @@ use crate::launch::pidfile::{self, Pidfile};
 use crate::launch::{self, cleanup, instance, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
-use crate::profile::{Restart, Supervise};
+use crate::profile::{Port, Ready, Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
+use kept::Kept;
 use plumbing::Plumbing;
 use service::Service;
 use std::collections::BTreeMap;
@@ -45,6 +48,15 @@ pub struct Job {
     pub status: Option<Fd>,
     /// A pseudo-terminal's slave, and which of 0 to 2 it is.
     pub terminal: Option<(Fd, [bool; 3])>,
+}
+
+impl Job {
+    /// What has to be open until the service counts as ready.
+    fn waits_for_ports(&self) -> Option<&[Port]> {
+        let profile = self.permit.profile();
+        let waits = profile.supervise.ready == Ready::Ports && !self.permit.is_one_off();
+        waits.then_some(profile.test.expect_open.as_slice())
+    }
 }
 
 /// Runs the job to its end, and tells everybody who wants to know: syslog, standard error, the status
@@ -100,6 +112,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         job,
         label,
         pidfile: None,
+        kept: None,
         gave_up: false,
         restarts: 0,
         is_ready: false,
@@ -107,7 +120,10 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
     let outcome = session.run(kernel, held.instance.fd);
     let pidfile = session.pidfile.take();
     let pidfile_left = pidfile.and_then(|pidfile| pidfile.release(kernel));
-    let has_leftovers = pidfile_left.is_some()
+    let kept = session.kept.take();
+    let mut kept_left = kept.map_or(Vec::new(), |kept| kept.release(kernel));
+    kept_left.extend(pidfile_left);
+    let has_leftovers = !kept_left.is_empty()
         || match &outcome {
             Ok(ended) => !ended.leftovers.is_empty(),
             Err((_, leftovers)) => !leftovers.is_empty(),
@@ -118,7 +134,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         false => Leave::Nothing,
     };
     let mut released = held.release(kernel, leave);
-    released.extend(pidfile_left);
+    released.extend(kept_left);
     match outcome {
         Ok(mut ended) => {
             ended.leftovers.extend(released);
@@ -145,6 +161,7 @@ struct Session<'a> {
     label: String,
     /// Made with the first launch, and kept through all of them.
     pidfile: Option<Pidfile>,
+    kept: Option<Kept>,
     gave_up: bool,
     restarts: u32,
     is_ready: bool,
@@ -262,8 +279,9 @@ impl Session<'_> {
         {
             self.pidfile = Some(Pidfile::take(kernel, path).map_err(plainly)?);
         }
+        let sockets = self.keep(kernel, &plan, journal)?;
         let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
-        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
+        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.given(sockets));
         plumbing.hand_off(kernel);
         let running = match launched {
             Ok(running) => running,
@@ -279,6 +297,7 @@ impl Session<'_> {
             first,
             was_stopped,
             plumbing,
+            too_late,
             ..
         } = service;
         ears.forget_output(kernel);
@@ -286,6 +305,9 @@ impl Session<'_> {
         plumbing.finish(kernel);
         if let Err(failure) = watched {
             return Err((Error::step("watch the service", failure), leftovers));
+        }
+        if let Some(error) = too_late {
+            return Err((error, leftovers));
         }
         // Its last word may have come with the jail's end.
         let ending = first.unwrap_or(Ending::Signalled(signal::KILL));
@@ -299,6 +321,20 @@ impl Session<'_> {
         })
     }
 
+    /// The sockets, which the first launch binds and all later ones find.
+    fn keep<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        plan: &Plan,
+        journal: &mut Journal,
+    ) -> Result<Vec<Fd>, Failed> {
+        let kept = match self.kept.take() {
+            Some(kept) => kept,
+            None => Kept::take(kernel, plan, journal)?,
+        };
+        Ok(self.kept.insert(kept).sockets())
+    }
+
     fn records(&self, plan: &Plan) -> Vec<String> {
         let writes = plan.writes().iter();
         let mut records: Vec<String> = writes
@@ -310,6 +346,7 @@ impl Session<'_> {
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
         );
+        records.extend(plan.socket_paths().map(journal::socket_record));
         records.extend(pidfile::wanted(&self.job.permit).map(journal::pidfile_record));
         records
     }

@@ -6,6 +6,9 @@ use jailrun::request::Request;
 use jailrun::run::run;
 use jailrun::sim::Report;
 
+/// What somebody does between two calls, and its name.
+type Change = (&'static str, fn(&mut World));
+
 const RICH: &str = "program = \"/usr/local/sbin/nginx\"\nuser = \"www\"\n[root]\n\
     ro = [\"/usr/local/etc\", \"/usr/local/www\"]\nrw = [{ path = \"/var/log/www\", owner = \"www\", mode = \"0750\" }]\n\
     mask = [\"/usr/local/etc/key\", \"/usr/local/etc/old\"]\nsockets = [\"syslog\"]\n\
@@ -106,7 +109,7 @@ fn whatever_changes_before_it_is_mounted_ends_the_launch() {
         .find(|call| call.name == "nmount")
         .unwrap()
         .number;
-    let changes: [(&str, fn(&mut World)); 5] = [
+    let changes: [Change; 5] = [
         ("a library", |world| {
             let bytes = world.at("/lib/libc.so.7").unwrap().data.clone();
             world

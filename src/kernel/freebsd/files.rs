@@ -38,6 +38,7 @@ pub fn openat(at: At, path: &str, how: Open) -> Outcome<Fd> {
     let (flags, mode) = match how {
         Open::Directory => (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0),
         Open::Read => (libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0),
+        Open::Execute => (libc::O_EXEC | libc::O_NOFOLLOW, 0),
         Open::Path => (libc::O_PATH | libc::O_NOFOLLOW, 0),
         Open::ReadWriteCreate(mode) => (
             libc::O_RDWR | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW,
@@ -263,6 +264,22 @@ fn collect_names(mut records: &[u8], names: &mut Vec<String>) {
         }
         records = &records[record..];
     }
+}
+
+/// flock(2)'s locks are in the same list as fcntl(2)'s (sys/kern/kern_lockf.c), with no pid.
+pub fn is_locked(fd: Fd) -> Outcome<bool> {
+    let mut wanted = libc::flock {
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_sysid: 0,
+    };
+    // SAFETY: `wanted` is a live struct flock, which the kernel overwrites with the lock in the way.
+    let result = unsafe { libc::fcntl(fd.0, libc::F_GETLK, &raw mut wanted) };
+    checked("fcntl", result)?;
+    Ok(wanted.l_type != libc::F_UNLCK as libc::c_short)
 }
 
 pub fn flock(fd: Fd, lock: Lock) -> Outcome<()> {
