@@ -15,7 +15,7 @@ use crate::kernel::{
 use crate::permit::Caller;
 use crate::plan::{self, Host, Plan, Step};
 use crate::profile::values::facility_name;
-use crate::profile::{Output, Profile, Restart};
+use crate::profile::{Output, Profile, Ready, Restart, Socket};
 use crate::request::Request;
 use crate::sim::{Faults, Sim, Start, World};
 use clap::ArgMatches;
@@ -301,6 +301,11 @@ fn watch(prepared: &Prepared) -> Vec<String> {
         false => "it is ready when it was executed".to_string(),
         true => "it is ready when its first process has ended (forking)".to_string(),
     });
+    if supervise.ready == Ready::Ports {
+        let ports = profile.test.expect_open.iter().map(ToString::to_string);
+        let ports = ports.collect::<Vec<_>>().join(", ");
+        lines.push(format!("it is ready when it listens on {ports}"));
+    }
     for (path, is_shared) in plan.writes() {
         let whose = if *is_shared { "with others" } else { "alone" };
         lines.push(format!("it may write {path}, {whose}"));
@@ -314,6 +319,13 @@ fn watch(prepared: &Prepared) -> Vec<String> {
             supervise.syslog_tag.as_deref().unwrap_or("the profile")
         ),
     });
+    if profile.root.sockets.contains(&Socket::Syslog) {
+        lines.push(format!(
+            "what it says by syslog(3) goes to syslog, facility {}, as {}",
+            facility_name(supervise.syslog_facility),
+            supervise.syslog_tag.as_deref().unwrap_or("the profile")
+        ));
+    }
     let starts = format!(
         "after {} s, {} times in a row at most",
         supervise.restart_delay, supervise.restart_count

@@ -17,7 +17,6 @@ use crate::error::Error;
 use crate::kernel::{Errno, Kernel};
 use crate::permit::Permit;
 use crate::plan::Host;
-use crate::profile::Socket;
 use crate::trust::walk::Walker;
 use accounts::Service;
 pub use devices::forget_rulesets;
@@ -66,10 +65,6 @@ pub fn survey<K: Kernel>(
     purpose: Purpose,
 ) -> Result<Host, Error> {
     let profile = permit.profile();
-    if profile.root.sockets.contains(&Socket::Syslog) {
-        let words = "sockets = [\"syslog\"] is not supported yet";
-        return Err(Error::Profile(words.to_string()));
-    }
     limits::addresses(kernel, profile)?;
     let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;

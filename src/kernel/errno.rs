@@ -68,6 +68,7 @@ errnos! {
     EAFNOSUPPORT = 47, "Address family not supported by protocol family";
     EADDRINUSE = 48, "Address already in use";
     EADDRNOTAVAIL = 49, "Can't assign requested address";
+    ETIMEDOUT = 60, "Operation timed out";
     ECONNREFUSED = 61, "Connection refused";
     ELOOP = 62, "Too many levels of symbolic links";
     ENAMETOOLONG = 63, "File name too long";

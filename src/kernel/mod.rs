@@ -8,10 +8,12 @@
 pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
+mod listener;
 pub mod rights;
 mod socket;
 
 pub use errno::Errno;
+pub use listener::{Listener, Protocol};
 pub use rights::Rights;
 pub use socket::{SocketAddress, SocketKind, SocketOption};
 
@@ -515,6 +517,8 @@ pub trait Kernel: Sized {
     /// Names in a directory, without "." and "..", in no order (getdirentries(2)).
     fn readdir(&mut self, directory: Fd) -> Outcome<Vec<String>>;
     fn flock(&mut self, fd: Fd, lock: Lock) -> Outcome<()>;
+    /// fcntl(F_GETLK): whether somebody else holds a lock of any kind on the file; takes none.
+    fn is_locked(&mut self, fd: Fd) -> Outcome<bool>;
     fn chdir(&mut self, path: &str) -> Outcome<()>;
     fn umask(&mut self, mask: u32);
     fn isatty(&mut self, fd: Fd) -> bool;
@@ -527,6 +531,11 @@ pub trait Kernel: Sized {
     fn closefrom(&mut self, lowest: i32);
     /// A connected pair of stream sockets (socketpair(2), AF_UNIX).
     fn socketpair(&mut self) -> Outcome<(Fd, Fd)>;
+    /// A datagram socket (socket(2), AF_UNIX).
+    fn socket_datagram(&mut self) -> Outcome<Fd>;
+    /// bindat(2) of a local socket: its name has the mode 0777 less the umask. EADDRINUSE where there is
+    /// something; ENAMETOOLONG beyond 103 bytes.
+    fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()>;
     /// pipe2(2): the end to read from, and the one to write to.
     fn pipe(&mut self) -> Outcome<(Fd, Fd)>;
     /// write(2) to what somebody else holds the other end of: EAGAIN where nothing can be written at
@@ -630,6 +639,10 @@ pub trait Kernel: Sized {
     fn add_address(&mut self, alias: &Alias) -> Outcome<()>;
     /// SIOCDIFADDR or SIOCDIFADDR_IN6. EADDRNOTAVAIL when it isn't there.
     fn delete_address(&mut self, alias: &Alias) -> Outcome<()>;
+
+    /// Who listens where (sysctl net.inet.tcp.pcblist, net.inet.udp.pcblist, kern.file). EINVAL from a
+    /// kernel whose lists look otherwise.
+    fn listeners(&mut self) -> Outcome<Vec<Listener>>;
 
     // rctl(4). Rules as text; amounts are plain integers. ENOSYS where racct is off.
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()>;

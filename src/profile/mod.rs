@@ -6,9 +6,9 @@ pub mod parse;
 pub mod schema;
 pub mod values;
 
-use crate::kernel::{Limit, SocketAddress, SocketKind};
+use crate::kernel::{Limit, Protocol, SocketAddress, SocketKind};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What a profile says, after includes, with every default filled in. jailrun.toml(5) has the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub struct Profile {
     pub proccontrol: Proccontrol,
     pub capsicum: Capsicum,
     pub supervise: Supervise,
+    pub test: Test,
 }
 
 /// A socket that is bound before anything is dropped.
@@ -221,6 +222,7 @@ pub struct Supervise {
     /// Starts after the first, in a row, until it is given up. A service that ran for a minute begins
     /// to count anew.
     pub restart_count: u32,
+    pub ready: Ready,
     pub stop_signal: i32,
     /// Seconds.
     pub stop_timeout: u64,
@@ -229,6 +231,15 @@ pub struct Supervise {
     pub syslog_facility: u32,
     /// The profile's name when absent.
     pub syslog_tag: Option<String>,
+}
+
+/// When a service that was started is ready, at the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// When it was executed.
+    Exec,
+    /// When processes in its jail listen on all that `Test::expect_open` names.
+    Ports,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,4 +258,23 @@ pub enum Output {
     Syslog,
     /// Appended to; opened again after SIGHUP.
     File(String),
+}
+
+/// What holds of the service once it is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Test {
+    pub expect_open: Vec<Port>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+}
+
+impl std::fmt::Display for Port {
+    /// As the profile has it.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}", self.protocol, self.address)
+    }
 }

@@ -9,8 +9,8 @@ mod typed;
 
 use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
 use super::{
-    Access, Capsicum, Closure, Jail, Mode, Network, Output, Proccontrol, Profile, Rctl, Restart,
-    Root, Supervise, values,
+    Access, Capsicum, Closure, Jail, Mode, Network, Output, Proccontrol, Profile, Rctl, Ready,
+    Restart, Root, Supervise, Test, values,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -100,6 +100,8 @@ struct Reader<'a> {
     listens: Vec<Place<'a>>,
     /// Where /etc/resolv.conf is made.
     resolver: Option<Place<'a>>,
+    /// Where `ready` was last given.
+    ready: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
     addresses: BTreeMap<IpAddr, Place<'a>>,
@@ -120,6 +122,7 @@ impl<'a> Reader<'a> {
             capsicum: BTreeMap::new(),
             listens: Vec::new(),
             resolver: None,
+            ready: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
         }
@@ -226,6 +229,12 @@ impl<'a> Reader<'a> {
         }
         self.check_listens();
         self.check_capsicum();
+        if self.profile.supervise.ready == Ready::Ports && self.profile.test.expect_open.is_empty()
+        {
+            let place = self.ready.clone().unwrap_or(main.clone());
+            let message = "ready = \"ports\" needs expect_open in [test], with the ports";
+            self.error_at(&place, message.to_owned());
+        }
         self.check_mounts();
         self.check_addresses(&main);
     }
@@ -331,11 +340,13 @@ fn defaults() -> Profile {
             restart: Restart::Never,
             restart_delay: 1,
             restart_count: 5,
+            ready: Ready::Exec,
             stop_signal: 15,
             stop_timeout: 10,
             output: Output::Inherit,
             syslog_facility: values::LOG_DAEMON,
             syslog_tag: None,
         },
+        test: Test::default(),
     }
 }

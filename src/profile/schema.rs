@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// The tables of a profile.
-pub const SECTIONS: [&str; 8] = [
+pub const SECTIONS: [&str; 9] = [
     "access",
     "root",
     "jail",
@@ -33,6 +33,7 @@ pub const SECTIONS: [&str; 8] = [
     "proccontrol",
     "capsicum",
     "supervise",
+    "test",
 ];
 
 /// allow.* of jail(8), without "allow." and without mount.
@@ -120,7 +121,7 @@ pub const KEYS: &[Key] = &[
     now(("", "description"), "string", "\"\"", "\"a web server\"",
         "One line for people."),
     now(("", "include"), "list of strings", "[]", "[\"base\"]",
-        "Profiles that are merged below this one, each once: their lists come first, their tables merge by key, and this profile's scalars replace theirs."),
+        "Profiles that are merged below this one, each once: their lists come first, their tables merge by key, and this profile's scalars replace theirs. Shipped to be included are base, dns, syslog, timezone, tls and users."),
     now(("", "program"), "string", "none", "\"/bin/echo\"",
         "Absolute path of the program, inside the root. A profile without one only runs commands that are given."),
     now(("", "args"), "list of strings", "[]", "[\"-n\"]",
@@ -176,7 +177,7 @@ pub const KEYS: &[Key] = &[
     now(("root", "mask"), "list of strings", "[]", "[\"/a/b\"]",
         "Files and directories in what ro, rw and sockets grant that are hidden: something empty that nobody may read lies over them."),
     now(("root", "sockets"), "list of strings", "[]", "[\"/var/run/x\"]",
-        "Directories whose sockets may be connected to, read-only in all else. \"syslog\" is reserved, and refused. Nowhere else can sockets of the host be reached, where the kernel has nullfs's nounixbypass."),
+        "Directories whose sockets may be connected to, read-only in all else; and \"syslog\": a /var/run/log of ours, from which what is said by syslog(3) goes to the host's syslogd. Nowhere else can sockets of the host be reached, where the kernel has nullfs's nounixbypass."),
     now(("root", "devices"), "list of strings", "[]", "[\"null\"]",
         "Nodes below /dev, without patterns. No /dev when empty."),
     now(("root.rw", "path"), "string", "must be given", "\"/var/db/y\"",
@@ -339,8 +340,8 @@ pub const KEYS: &[Key] = &[
         "Seconds between an end and the next start."),
     now(("supervise", "restart_count"), "integer", "5", "3",
         "Starts in a row after the first until the service is given up; a service that ran for a minute begins to count anew."),
-    now(("supervise", "ready"), "string", "\"exec\"", "",
-        "Must be \"exec\": ready when the program was executed."),
+    now(("supervise", "ready"), "string", "\"exec\"", "\"ports\"",
+        "When a detached start returns: \"exec\", when the program was executed; \"ports\", when processes in its jail listen on all of expect_open. A service that doesn't within 60 seconds is stopped."),
     now(("supervise", "stop_signal"), "string", "\"TERM\"", "\"INT\"",
         "The signal that asks the service to stop: HUP, INT, QUIT, ABRT, KILL, ALRM, TERM, WINCH, INFO, USR1 or USR2."),
     now(("supervise", "stop_timeout"), "integer", "10", "3",
@@ -348,11 +349,13 @@ pub const KEYS: &[Key] = &[
     now(("supervise", "output"), "string", "\"inherit\"", "\"syslog\"",
         "Where standard output and error go: \"inherit\", the caller's own (nowhere when detached); \"syslog\", a line each; or the absolute path of a file that they are appended to, which is opened again after SIGHUP. A one-off command inherits."),
     now(("supervise", "syslog_facility"), "string", "\"daemon\"", "\"local3\"",
-        "Facility of syslog(3) that the output is sent with."),
+        "Facility of syslog(3) that the output, and what is said by syslog(3), is sent with."),
     now(("supervise", "syslog_tag"), "string", "the profile's name", "\"www\"",
-        "Tag that the output is sent with."),
+        "Tag that the output, and what is said by syslog(3), is sent with."),
+    now(("test", "expect_open"), "list of strings", "[]", "[\"tcp:10.0.0.80:80\"]",
+        "What the service listens on, as tcp:ADDRESS:PORT or udp:ADDRESS:PORT, an IPv6 address in brackets."),
     not_yet("", "login_class"),
-    not_yet("", "test"),
+    not_yet("test", "attest_open"),
     not_yet("rctl", "cputime"),
     not_yet("rctl", "wallclock"),
     not_yet("rctl", "readbps"),

@@ -3,9 +3,9 @@
 
 use super::diagnostic::{nearest, quoted};
 use super::schema;
-use super::{Address, Content, Network, Output};
-use crate::kernel::{Limit, UNLIMITED};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use super::{Address, Content, Network, Output, Port};
+use crate::kernel::{Limit, Protocol, UNLIMITED};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 type Checked<T> = Result<T, String>;
 
@@ -122,6 +122,25 @@ pub fn output(text: &str) -> Checked<Output> {
             quoted(text)
         )),
     }
+}
+
+/// "tcp:10.0.0.80:80", "udp:[::1]:53".
+pub fn port(text: &str) -> Checked<Port> {
+    let parsed = text.split_once(':').and_then(|(protocol, address)| {
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        let address = address.parse::<SocketAddr>().ok()?;
+        (address.port() != 0).then_some(Port { protocol, address })
+    });
+    parsed.ok_or_else(|| {
+        format!(
+            "{} is not a port: tcp:ADDRESS:PORT or udp:ADDRESS:PORT",
+            quoted(text)
+        )
+    })
 }
 
 /// The name of a profile or an instance. Not all digits: jail(8) would take it for a jid.

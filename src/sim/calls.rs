@@ -66,6 +66,7 @@ impl Kernel for Sim {
         fchmod(fd: Fd, mode: u32) -> () = |world, pid| world.fchmod(pid, fd, mode);
         ftruncate(fd: Fd, size: u64) -> () = |world, pid| world.ftruncate(pid, fd, size);
         readdir(directory: Fd) -> Vec<String> = |world, pid| world.readdir(pid, directory);
+        is_locked(fd: Fd) -> bool = |world, pid| world.is_locked(pid, fd);
         flock(fd: Fd, lock: Lock) -> () = |world, pid| world.flock(pid, fd, lock);
         chdir(path: &str) -> () = |world, pid| world.chdir(pid, path);
         dup2(from: Fd, to: Fd, keep_at_exec: bool) -> () = |world, pid| world.dup2(pid, from, to, keep_at_exec);
@@ -106,6 +107,7 @@ impl Kernel for Sim {
             Ok(ended.map(|(child, ending)| (Pid(child), Waited::Ended(ending))))
         };
         procctl_reap_getpids() -> Vec<Descendant> = |world, pid| world.reap_getpids(pid);
+        listeners() -> Vec<Listener> = |world, _pid| Ok(world.listeners());
         process_info(target: Pid) -> Option<ProcessInfo> =
             |world, _pid| Ok(world.process_info(target.0));
         nmount(mount: &Nmount) -> () = |world, pid| world.nmount(pid, mount);
@@ -163,6 +165,11 @@ impl Kernel for Sim {
         clear_timers() -> () = |_world, _pid| Ok(());
         execve(program: &str, arguments: &[String], environment: &[String]) -> Executed =
             |world, pid| world.execve(pid, program, arguments, environment);
+        socket_datagram() -> Fd = |world, pid| {
+            let socket = Description::Datagrams { place: None, messages: Default::default() };
+            world.install(pid, socket, 0)
+        };
+        bindat(at: At, path: &str, socket: Fd) -> () = |world, pid| world.bindat(pid, at, path, socket);
         kqueue() -> Fd = |world, pid| world.install(pid, Description::Kqueue { watches: Vec::new() }, 0);
         kevent_watch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_watch(pid, queue, watch);
         kevent_unwatch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_unwatch(pid, queue, watch);
@@ -193,7 +200,9 @@ impl Kernel for Sim {
             let description = world.description(pid, fd)?;
             Ok(matches!(
                 description,
-                Description::Socket { .. } | Description::Bound { .. }
+                Description::Socket { .. }
+                    | Description::Datagrams { .. }
+                    | Description::Bound { .. }
             ))
         })
     }

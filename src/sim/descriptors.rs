@@ -200,6 +200,14 @@ impl World {
                 }
                 Ok(Some(length))
             }
+            // Only ever made non-blocking.
+            Description::Datagrams { messages, .. } => {
+                let message = messages.pop_front().ok_or(Errno::EAGAIN)?;
+                for (to, from) in buffer.iter_mut().zip(&message) {
+                    *to = *from;
+                }
+                Ok(Some(message.len().min(buffer.len())))
+            }
             Description::Pipe | Description::Terminal => Ok(Some(0)),
             Description::Pty { number, is_master } => {
                 let (number, is_master) = (*number, *is_master);
@@ -270,6 +278,34 @@ impl World {
         }
     }
 
+    /// A word or a path, for the record of what was executed.
+    pub(super) fn describe(&self, description: u64) -> String {
+        match self.descriptions.get(&description) {
+            Some(Description::Vnode {
+                place,
+                parent,
+                name,
+                ..
+            }) => match self.inodes.get(&place.inode) {
+                Some(inode) if inode.kind == FileKind::Directory => {
+                    format!("directory {}", self.path_of(*place))
+                }
+                _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
+            },
+            Some(Description::Socket { .. } | Description::Datagrams { .. }) => "socket".into(),
+            Some(Description::Bound { address, .. }) => match address {
+                Some(address) => format!("socket at {address}"),
+                None => "socket".into(),
+            },
+            Some(Description::Kqueue { .. }) => "kqueue".into(),
+            Some(Description::Jail { .. }) => "jail".into(),
+            Some(Description::Pipe) => "pipe".into(),
+            Some(Description::Terminal) => "terminal".into(),
+            Some(Description::Pty { .. }) => "pseudo-terminal".into(),
+            None => "?".into(),
+        }
+    }
+
     pub(super) fn isatty(&self, pid: i32, fd: Fd) -> bool {
         match self.description(pid, fd) {
             Ok(Description::Terminal | Description::Pty { .. }) => true,
@@ -284,6 +320,7 @@ impl World {
     pub(super) fn is_readable(&self, id: u64) -> bool {
         match self.descriptions.get(&id) {
             Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
+            Some(Description::Datagrams { messages, .. }) => !messages.is_empty(),
             Some(Description::Pipe) | None => true,
             Some(Description::Pty { number, is_master }) => {
                 *is_master && (self.has_written(*number) || !self.has_slave(*number))

@@ -59,6 +59,22 @@ impl World {
         }
     }
 
+    /// The next process that can run, after this one and in a circle, has its turn. False: there is none.
+    pub(super) fn give_way(&mut self, pid: i32) -> bool {
+        let can_run = |process: &&Process| match process.state {
+            State::Ready => process.pid != pid,
+            State::Blocked { .. } => self.is_satisfied(process.pid),
+            State::Program | State::Ended(_) => false,
+        };
+        let after = self.processes.range(pid + 1..).map(|(_, process)| process);
+        let before = self.processes.range(..pid).map(|(_, process)| process);
+        let next = after.chain(before).find(can_run).map(|process| process.pid);
+        next.is_some_and(|next| {
+            self.resume(next);
+            true
+        })
+    }
+
     fn resume(&mut self, pid: i32) {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.state = State::Ready;
@@ -403,6 +419,7 @@ impl World {
         process.credentials.uid.saved = process.credentials.uid.effective;
         process.credentials.gid.saved = process.credentials.gid.effective;
         process.program = Some((program.to_string(), place));
+        process.began_ms = now;
         process.behaviour = behaviour.unwrap_or(Behaviour::Exit(0));
         process.acts_at = match process.behaviour {
             Behaviour::ExitAfter { milliseconds, .. } => Some(now + milliseconds),
@@ -458,33 +475,6 @@ impl World {
             signals_ignored: process.signals_ignored.clone(),
             in_capability_mode: process.in_capability_mode,
         })
-    }
-
-    fn describe(&self, description: u64) -> String {
-        match self.descriptions.get(&description) {
-            Some(Description::Vnode {
-                place,
-                parent,
-                name,
-                ..
-            }) => match self.inodes.get(&place.inode) {
-                Some(inode) if inode.kind == FileKind::Directory => {
-                    format!("directory {}", self.path_of(*place))
-                }
-                _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
-            },
-            Some(Description::Socket { .. }) => "socket".into(),
-            Some(Description::Bound { address, .. }) => match address {
-                Some(address) => format!("socket at {address}"),
-                None => "socket".into(),
-            },
-            Some(Description::Kqueue { .. }) => "kqueue".into(),
-            Some(Description::Jail { .. }) => "jail".into(),
-            Some(Description::Pipe) => "pipe".into(),
-            Some(Description::Terminal) => "terminal".into(),
-            Some(Description::Pty { .. }) => "pseudo-terminal".into(),
-            None => "?".into(),
-        }
     }
 
     pub(super) fn block(&mut self, pid: i32, wait: Wait, deadline: Option<u64>) {

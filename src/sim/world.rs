@@ -3,10 +3,11 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Rights, Severity, SocketAddress, SocketKind, SocketOption, Termios, User,
-    Watch, WindowSize,
+    MountFlags, Procctl, Protocol, Rights, Severity, SocketAddress, SocketKind, SocketOption,
+    Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why a simulated call refuses: an errno, and jail_set(2)'s or nmount(2)'s words.
@@ -107,6 +108,11 @@ pub enum Description {
         options: Vec<SocketOption>,
         listens: bool,
     },
+    /// A datagram socket: where it is bound, and what was sent to it and isn't read yet.
+    Datagrams {
+        place: Option<Place>,
+        messages: VecDeque<Vec<u8>>,
+    },
     /// Each watch with how often its signal came.
     Kqueue {
         watches: Vec<(Watch, u32)>,
@@ -196,6 +202,7 @@ pub struct Process {
     pub procctls: BTreeSet<Procctl>,
     pub in_capability_mode: bool,
     pub program: Option<(String, Place)>,
+    pub(super) began_ms: u64,
     pub behaviour: Behaviour,
     /// When a program acts or, after jail_remove, dies.
     pub(super) acts_at: Option<u64>,
@@ -277,6 +284,8 @@ pub struct World {
     pub groups: BTreeMap<String, u32>,
     pub rctl_rules: Vec<String>,
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// What a program listens on, and how many milliseconds after its start.
+    pub listens: BTreeMap<String, Vec<(Protocol, SocketAddr, u64)>>,
     pub executed: Vec<Executed>,
     pub syslog: Vec<(Severity, String)>,
     pub stderr: Vec<String>,
@@ -346,6 +355,7 @@ impl World {
             groups: BTreeMap::new(),
             rctl_rules: Vec::new(),
             behaviours: BTreeMap::new(),
+            listens: BTreeMap::new(),
             executed: Vec::new(),
             syslog: Vec::new(),
             stderr: Vec::new(),

@@ -9,6 +9,8 @@ pub mod held;
 pub mod kept;
 pub mod output;
 mod plumbing;
+mod ready;
+mod relay;
 mod service;
 pub mod watch;
 
@@ -23,7 +25,7 @@ use crate::launch::pidfile::{self, Pidfile};
 use crate::launch::{self, cleanup, instance, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
-use crate::profile::{Restart, Supervise};
+use crate::profile::{Port, Ready, Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
 use kept::Kept;
@@ -46,6 +48,15 @@ pub struct Job {
     pub status: Option<Fd>,
     /// A pseudo-terminal's slave, and which of 0 to 2 it is.
     pub terminal: Option<(Fd, [bool; 3])>,
+}
+
+impl Job {
+    /// What has to be open until the service counts as ready.
+    fn waits_for_ports(&self) -> Option<&[Port]> {
+        let profile = self.permit.profile();
+        let waits = profile.supervise.ready == Ready::Ports && !self.permit.is_one_off();
+        waits.then_some(profile.test.expect_open.as_slice())
+    }
 }
 
 /// Runs the job to its end, and tells everybody who wants to know: syslog, standard error, the status
@@ -286,6 +297,7 @@ impl Session<'_> {
             first,
             was_stopped,
             plumbing,
+            too_late,
             ..
         } = service;
         ears.forget_output(kernel);
@@ -293,6 +305,9 @@ impl Session<'_> {
         plumbing.finish(kernel);
         if let Err(failure) = watched {
             return Err((Error::step("watch the service", failure), leftovers));
+        }
+        if let Some(error) = too_late {
+            return Err((error, leftovers));
         }
         // Its last word may have come with the jail's end.
         let ending = first.unwrap_or(Ending::Signalled(signal::KILL));

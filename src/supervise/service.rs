@@ -2,8 +2,11 @@
 //! are taken in. What it is made of is taken back by whoever launched it.
 
 use super::plumbing::Plumbing;
+use super::ready::{Ports, Seen};
+use super::relay::Relay;
 use super::watch::{Ears, Heard};
 use super::{Job, Session};
+use crate::error::Error;
 use crate::kernel::{Ending, Errno, Failure, Fd, Kernel, Pid, ProcessInfo, Waited, signal};
 use crate::launch::Running;
 use crate::launch::journal::{Journal, State};
@@ -20,8 +23,13 @@ pub struct Service<'a, K> {
     deadline: Option<u64>,
     pub was_stopped: bool,
     pub plumbing: Plumbing,
+    relay: Option<Relay>,
     front: Option<Fd>,
     forking: bool,
+    /// What is still waited for, until it is ready.
+    ports: Option<Ports>,
+    /// Why it was stopped before it was ready.
+    pub too_late: Option<Error>,
 }
 
 impl<'a, K: Kernel> Service<'a, K> {
@@ -32,9 +40,12 @@ impl<'a, K: Kernel> Service<'a, K> {
         running: Running,
         plumbing: Plumbing,
     ) -> Service<'a, K> {
+        let wanted = job.waits_for_ports();
+        let ports = wanted.map(|wanted| Ports::new(wanted, kernel.monotonic_ms()));
         Service {
             kernel,
             plan,
+            relay: Relay::of(&running, plan.supervise(), &job.about.profile),
             running,
             first: None,
             deadline: None,
@@ -42,10 +53,27 @@ impl<'a, K: Kernel> Service<'a, K> {
             plumbing,
             front: job.front,
             forking: job.permit.profile().forking,
+            ports,
+            too_late: None,
         }
     }
 
+    /// To the end, and its last words with it.
     pub fn watch(
+        &mut self,
+        session: &mut Session<'_>,
+        journal: &mut Journal,
+        ears: &mut Ears,
+    ) -> Result<(), Failure> {
+        let watched = self.listen(session, journal, ears);
+        ears.forget_log(self.kernel);
+        if let Some(relay) = &mut self.relay {
+            relay.finish(self.kernel);
+        }
+        watched
+    }
+
+    fn listen(
         &mut self,
         session: &mut Session<'_>,
         journal: &mut Journal,
@@ -56,12 +84,12 @@ impl<'a, K: Kernel> Service<'a, K> {
             drain.set_pid(pid);
             ears.output(self.kernel, *reader)?;
         }
-        if !self.forking {
-            session.ready(self.kernel, ears, jid, pid);
+        if let Some(relay) = &self.relay {
+            ears.log(self.kernel, relay.socket())?;
         }
         loop {
             self.reap()?;
-            if self.forking && self.first == Some(Ending::Exited(0)) {
+            if !session.is_ready && !self.was_stopped && self.looks_ready(journal)? {
                 session.ready(self.kernel, ears, jid, pid);
             }
             if ears.jail_is_gone() {
@@ -69,24 +97,53 @@ impl<'a, K: Kernel> Service<'a, K> {
                 return self.reap();
             }
             let now = self.kernel.monotonic_ms();
-            let patience = self.deadline.map(|end| end.saturating_sub(now));
-            match ears.hear(self.kernel, patience)? {
-                Heard::Stop => {
-                    if !self.was_stopped {
-                        // The state is for `list`; a full disk must not keep a service alive.
-                        let _ = journal.state(self.kernel, &State::Stopping);
-                    }
-                    self.stop()?;
-                }
+            let next_look = self.ports.as_ref().map(Ports::next_look);
+            let next_look = next_look.filter(|_| !session.is_ready && !self.was_stopped);
+            let moments = [self.deadline, next_look];
+            let patience = moments.iter().flatten().min();
+            match ears.hear(self.kernel, patience.map(|end| end.saturating_sub(now)))? {
+                Heard::Stop => self.stop(journal)?,
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
-                Heard::Time => {
-                    self.deadline = None;
-                    self.remove()?;
-                }
+                Heard::Log => self.relay(),
+                Heard::Time => self.time()?,
                 Heard::Child | Heard::JailGone | Heard::ChildWord => {}
             }
         }
+    }
+
+    fn relay(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.pump(self.kernel);
+        }
+    }
+
+    /// Executed; its first process ended, where it daemonizes; its ports open, where they count.
+    fn looks_ready(&mut self, journal: &mut Journal) -> Result<bool, Failure> {
+        if self.forking && self.first != Some(Ending::Exited(0)) {
+            return Ok(false);
+        }
+        let Some(ports) = &mut self.ports else {
+            return Ok(true);
+        };
+        match ports.look(self.kernel, self.running.jail.id)? {
+            Seen::Open => Ok(true),
+            Seen::NotYet => Ok(false),
+            Seen::TooLate => {
+                self.too_late = Some(ports.error());
+                self.stop(journal)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn time(&mut self) -> Result<(), Failure> {
+        let now = self.kernel.monotonic_ms();
+        if self.deadline.is_some_and(|end| end <= now) {
+            self.deadline = None;
+            return self.remove();
+        }
+        Ok(())
     }
 
     fn pump(&mut self, ears: &mut Ears) {
@@ -106,8 +163,11 @@ impl<'a, K: Kernel> Service<'a, K> {
         }
     }
 
-    fn stop(&mut self) -> Result<(), Failure> {
-        self.was_stopped = true;
+    fn stop(&mut self, journal: &mut Journal) -> Result<(), Failure> {
+        if !std::mem::replace(&mut self.was_stopped, true) {
+            // The state is for `list`; a full disk must not keep a service alive.
+            let _ = journal.state(self.kernel, &State::Stopping);
+        }
         let supervise = self.plan.supervise();
         if self.deadline.is_none() {
             let now = self.kernel.monotonic_ms();

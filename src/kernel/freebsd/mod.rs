@@ -9,6 +9,7 @@ mod capability;
 mod event;
 mod files;
 mod jail;
+mod listeners;
 mod mount;
 mod net;
 mod process;
@@ -21,7 +22,7 @@ use std::os::unix::net::UnixDatagram;
 
 use super::{
     Alias, At, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
-    JailParameters, Kernel, Limit, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
+    JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
     ProcessInfo, Rights, Severity, SocketAddress, SocketKind, SocketOption, Stat, Statfs, Termios,
     Unlink, User, Waited, Watch, WindowSize,
 };
@@ -157,6 +158,10 @@ impl Kernel for FreeBsd {
         files::flock(fd, lock)
     }
 
+    fn is_locked(&mut self, fd: Fd) -> Outcome<bool> {
+        files::is_locked(fd)
+    }
+
     fn chdir(&mut self, path: &str) -> Outcome<()> {
         files::chdir(path)
     }
@@ -183,6 +188,14 @@ impl Kernel for FreeBsd {
 
     fn socketpair(&mut self) -> Outcome<(Fd, Fd)> {
         files::socketpair()
+    }
+
+    fn socket_datagram(&mut self) -> Outcome<Fd> {
+        files::socket_datagram()
+    }
+
+    fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()> {
+        files::bindat(at, path, socket)
     }
 
     fn pipe(&mut self) -> Outcome<(Fd, Fd)> {
@@ -368,6 +381,10 @@ impl Kernel for FreeBsd {
 
     fn delete_address(&mut self, alias: &Alias) -> Outcome<()> {
         net::delete(alias)
+    }
+
+    fn listeners(&mut self) -> Outcome<Vec<Listener>> {
+        listeners::listeners()
     }
 
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()> {
