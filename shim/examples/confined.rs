@@ -43,7 +43,10 @@ fn main() {
                 let (name, value) = value.split_once('=').unwrap();
                 launch = launch.set(name, value);
             }
-            _ => panic!("{option}"),
+            _ => {
+                eprintln!("confined: {option}: no such option");
+                std::process::exit(64);
+            }
         }
     }
     let words: Vec<&str> = arguments[at..].iter().map(String::as_str).collect();
