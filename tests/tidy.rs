@@ -43,18 +43,14 @@ const MOST_LINES: usize = 500;
 const MOST_LINES_OF_A_FUNCTION: usize = 70;
 
 /// What is longer, with the most that it may have. It leaves this list when it is short enough.
-const LONGER: [(&str, usize); 10] = [
+const LONGER: [(&str, usize); 6] = [
     // Tables: a line or two for each system call, so that these grow with the calls.
     ("src/kernel/mod.rs", 800),
     ("src/kernel/freebsd/mod.rs", 600),
     // These may get shorter only.
-    ("src/supervise/mod.rs", 597),
-    ("src/ctl/args.rs::grammar", 84),
-    ("src/launch/steps.rs::act", 77),
     ("src/sim/lookup.rs::lookup", 77),
     ("src/sim/jails.rs::jail_create", 74),
     ("src/sim/host.rs::freebsd", 80),
-    ("src/sim/mounts.rs::nmount", 97),
     ("src/sim/mod.rs::blocking", 92),
 ];
 
@@ -218,7 +214,7 @@ fn every_attack_of_the_table_has_its_test() {
 }
 
 /// In Cargo.lock, ours aside.
-const MOST_CRATES: usize = 25;
+const MOST_CRATES: usize = 26;
 
 /// Inside the set-user-ID path each is attack surface; a new one is argued for in its commit.
 #[test]
@@ -231,7 +227,10 @@ fn the_crates_are_the_ones_that_were_argued_for() {
         .take_while(|line| !line.starts_with('['))
         .filter_map(|line| line.split_once(" = ").map(|(name, _)| name))
         .collect();
-    assert_eq!(names, ["clap", "elf", "libc", "nix", "toml"]);
+    assert_eq!(
+        names,
+        ["clap", "clap_complete", "elf", "libc", "nix", "toml"]
+    );
     // And all that they bring along, for every system together.
     let lock = fs::read_to_string(top.join("Cargo.lock")).unwrap();
     let others = lock.matches("[[package]]").count() - 1;

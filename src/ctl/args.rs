@@ -3,115 +3,103 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 6] = ["learn", "why", "attest", "stale", "wrap", "unwrap"];
+pub const NOT_YET: [&str; 5] = ["learn", "why", "attest", "wrap", "unwrap"];
 
 /// Shells that complete by a script.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
 
 pub fn grammar() -> Command {
-    let verb = |name: &'static str, about: &'static str| {
-        Command::new(name).about(about).disable_help_flag(false)
-    };
     Command::new("jailrunctl")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Looks after profiles and running instances of jailrun(8)")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(
-            verb("check", "Read profiles, and say what is wrong with them").args([
-                profile()
-                    .required(false)
-                    .help("The name of a profile, or the path of a file; all that are installed if none is given"),
-                host(),
-                json(),
-            ]),
+        .subcommands(of_profiles())
+        .subcommands(of_instances())
+}
+
+fn verb(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).disable_help_flag(false)
+}
+
+/// Verbs about what is written.
+fn of_profiles() -> Vec<Command> {
+    let check = [
+        profile().required(false).help(
+            "The name of a profile, or the path of a file; all that are installed if none is given",
+        ),
+        host(),
+        json(),
+    ];
+    let shell = Arg::new("shell")
+        .value_name("SHELL")
+        .required(true)
+        .value_parser(clap::builder::PossibleValuesParser::new(SHELLS))
+        .help("Which shell");
+    let directory = Arg::new("directory")
+        .value_name("DIRECTORY")
+        .help("Where to look, in the place of what is installed");
+    let verbose = flag("verbose", "Print every call of the timeline").short('v');
+    vec![
+        verb("check", "Read profiles, and say what is wrong with them").args(check),
+        verb("plan", "Print what a launch would do, step by step").args([
+            profile(),
+            instance(),
+            host(),
+            flag("files", "Print every path that will be inside, and why"),
+            flag("dot", "Print who needs whom, for dot(1)")
+                .requires("files")
+                .conflicts_with("json"),
+            json(),
+            command(),
+        ]),
+        verb(
+            "completions",
+            "Print what a shell needs to complete command lines",
         )
-        .subcommand(
-            verb("plan", "Print what a launch would do, step by step").args([
-                profile(),
-                instance(),
-                host(),
-                json(),
-                command(),
-            ]),
+        .arg(shell),
+        verb("profiles", "List profiles, and who may run them").args([directory, json()]),
+        verb(
+            "rehearse",
+            "Carry the launch out in a simulated kernel that fails at every call",
         )
-        .subcommand(
-            verb("completions", "Print what a shell needs to complete command lines").arg(
-                Arg::new("shell")
-                    .value_name("SHELL")
-                    .required(true)
-                    .value_parser(clap::builder::PossibleValuesParser::new(SHELLS))
-                    .help("Which shell"),
-            ),
+        .args([profile(), instance(), host(), verbose, json(), command()]),
+    ]
+}
+
+/// Verbs about what runs.
+fn of_instances() -> Vec<Command> {
+    let timeout = Arg::new("timeout")
+        .long("timeout")
+        .value_name("SECONDS")
+        .value_parser(clap::value_parser!(u64).range(1..86_400))
+        .default_value("90")
+        .help("How long to wait");
+    let inside =
+        command().help("An absolute path inside, and its arguments; /bin/sh if none is given");
+    let all = flag(
+        "all",
+        "Of every instance that nobody runs, devfs rulesets included",
+    )
+    .conflicts_with("instance-label");
+    vec![
+        verb("list", "List running instances").args([json()]),
+        verb("show", "Tell of one instance; exit 1 when it isn't running").args([label(), json()]),
+        verb(
+            "stop",
+            "Stop instances, and wait until everything is taken back",
         )
-        .subcommand(
-            verb("profiles", "List profiles, and who may run them").args([
-                Arg::new("directory")
-                    .value_name("DIRECTORY")
-                    .help("Where to look, in the place of what is installed"),
-                json(),
-            ]),
+        .args([label().num_args(1..), timeout]),
+        verb("enter", "Run a command in a running instance, as its user").args([label(), inside]),
+        verb("cleanup", "Take back what killed supervisors left behind")
+            .args([label().required(false).required_unless_present("all"), all]),
+        verb(
+            "stale",
+            "List mounted files that were replaced since the launch; exit 1 if there are any",
         )
-        .subcommand(
-            verb(
-                "rehearse",
-                "Carry the launch out in a simulated kernel that fails at every call",
-            )
-            .args([
-                profile(),
-                instance(),
-                host(),
-                Arg::new("verbose")
-                    .short('v')
-                    .long("verbose")
-                    .action(ArgAction::SetTrue)
-                    .help("Print every call of the timeline"),
-                json(),
-                command(),
-            ]),
-        )
-        .subcommand(verb("list", "List running instances").args([json()]))
-        .subcommand(
-            verb("show", "Tell of one instance; exit 1 when it isn't running")
-                .args([label(), json()]),
-        )
-        .subcommand(
-            verb(
-                "stop",
-                "Stop instances, and wait until everything is taken back",
-            )
-            .args([
-                label().num_args(1..),
-                Arg::new("timeout")
-                    .long("timeout")
-                    .value_name("SECONDS")
-                    .value_parser(clap::value_parser!(u64).range(1..86_400))
-                    .default_value("90")
-                    .help("How long to wait"),
-            ]),
-        )
-        .subcommand(
-            verb("enter", "Run a command in a running instance, as its user").args([
-                label(),
-                Arg::new("command")
-                    .value_name("COMMAND")
-                    .num_args(1..)
-                    .trailing_var_arg(true)
-                    .allow_hyphen_values(true)
-                    .help("An absolute path inside, and its arguments; /bin/sh if none is given"),
-            ]),
-        )
-        .subcommand(
-            verb("cleanup", "Take back what killed supervisors left behind").args([
-                label().required(false).required_unless_present("all"),
-                Arg::new("all")
-                    .long("all")
-                    .action(ArgAction::SetTrue)
-                    .conflicts_with("instance-label")
-                    .help("Of every instance that nobody runs, devfs rulesets included"),
-            ]),
-        )
+        .args([json()]),
+    ]
 }
 
 fn profile() -> Arg {
@@ -143,10 +131,14 @@ fn host() -> Arg {
 }
 
 fn json() -> Arg {
-    Arg::new("json")
-        .long("json")
+    flag("json", "Print JSON")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
         .action(ArgAction::SetTrue)
-        .help("Print JSON")
+        .help(help)
 }
 
 fn command() -> Arg {

@@ -39,9 +39,38 @@ impl World {
             on,
             rules: Vec::new(),
         };
-        match &wanted.filesystem {
+        self.fill(pid, &mut mount, target, (kind, links))?;
+        let fresh = self.fresh();
+        mount.id = i32::try_from(fresh).map_err(|_| Errno::ENOMEM)?;
+        let root = Place {
+            mount: mount.id,
+            inode: mount.root,
+        };
+        self.mounted.insert(mount.id, mount.on.clone());
+        self.mounts.push(mount);
+        // mountcheckdirs(): who stood in the covered directory stands in the new mount.
+        for process in self.processes.values_mut() {
+            if process.cwd == target {
+                process.cwd = root;
+            }
+            if process.root == target {
+                process.root = root;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a new file system shows at its root, and whether it goes over what is at the target.
+    fn fill(
+        &mut self,
+        pid: i32,
+        mount: &mut Mount,
+        target: Place,
+        (kind, links): (FileKind, u64),
+    ) -> Res<()> {
+        match mount.filesystem.clone().ok_or(Errno::EINVAL)? {
             Filesystem::Nullfs { source, .. } => {
-                let lower = self.find(pid, At::Cwd, source, Last::Follow)?.existing()?;
+                let lower = self.find(pid, At::Cwd, &source, Last::Follow)?.existing()?;
                 let below = self.inode(lower.inode)?.kind;
                 if below != kind || !matches!(kind, FileKind::Directory | FileKind::Regular) {
                     return Err(Errno::EINVAL.into());
@@ -59,7 +88,7 @@ impl World {
                 }
                 mount.root = lower.inode;
                 mount.lower = Some(lower);
-                mount.from.clone_from(source);
+                mount.from = source;
             }
             _ if kind != FileKind::Directory => return Err(Errno::ENOTDIR.into()),
             Filesystem::Tmpfs { mode, uid, gid, .. } => {
@@ -67,7 +96,7 @@ impl World {
                 // The owner and mode asked for count only for a real uid of 0.
                 let is_root = self.process(pid)?.credentials.uid.real == 0;
                 let owner = if is_root {
-                    (*mode, *uid, *gid)
+                    (mode, uid, gid)
                 } else {
                     (covered.mode, covered.uid, covered.gid)
                 };
@@ -81,26 +110,9 @@ impl World {
                 mount.root = self.devfs_root;
                 mount.rules = self
                     .devfs_rules
-                    .range((*ruleset, 0)..=(*ruleset, u16::MAX))
+                    .range((ruleset, 0)..=(ruleset, u16::MAX))
                     .map(|r| r.1.clone())
                     .collect();
-            }
-        }
-        let fresh = self.fresh();
-        mount.id = i32::try_from(fresh).map_err(|_| Errno::ENOMEM)?;
-        let root = Place {
-            mount: mount.id,
-            inode: mount.root,
-        };
-        self.mounted.insert(mount.id, mount.on.clone());
-        self.mounts.push(mount);
-        // mountcheckdirs(): who stood in the covered directory stands in the new mount.
-        for process in self.processes.values_mut() {
-            if process.cwd == target {
-                process.cwd = root;
-            }
-            if process.root == target {
-                process.root = root;
             }
         }
         Ok(())
@@ -182,11 +194,15 @@ impl World {
         Ok(())
     }
 
-    /// A mount on top, an open file, a directory somebody stands in, a running program, a jail's root.
+    /// A mount on top, an open file, a bound socket, a directory somebody stands in, a running program, a jail's root.
     fn is_busy(&self, id: i32) -> bool {
         self.mounts.iter().any(|mount| mount.covered.is_some_and(|covered| covered.mount == id))
             || self.descriptions.values().any(|description| {
-                matches!(description, Description::Vnode { place, .. } if place.mount == id)
+                matches!(
+                    description,
+                    Description::Vnode { place, .. } | Description::Datagrams { place: Some(place), .. }
+                        if place.mount == id
+                )
             })
             || self.processes.values().filter(|process| process.ending().is_none()).any(|process| {
                 process.cwd.mount == id

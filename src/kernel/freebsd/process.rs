@@ -398,6 +398,18 @@ pub fn procctl_reap_getpids() -> Outcome<Vec<Descendant>> {
 }
 
 pub fn process_info(pid: Pid) -> Outcome<Option<ProcessInfo>> {
+    Ok(kinfo(pid)?.map(|found| ProcessInfo {
+        jail: JailId(found.ki_jid),
+        started_us: found.ki_start.tv_sec * 1_000_000 + found.ki_start.tv_usec,
+    }))
+}
+
+/// What the kernel says of this process.
+pub(super) fn own() -> Outcome<libc::kinfo_proc> {
+    kinfo(getpid())?.ok_or(Failure::new("sysctl", Errno::ESRCH))
+}
+
+fn kinfo(pid: Pid) -> Outcome<Option<libc::kinfo_proc>> {
     let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid.0];
     let mut found = std::mem::MaybeUninit::<libc::kinfo_proc>::zeroed();
     let mut length = std::mem::size_of::<libc::kinfo_proc>();
@@ -412,12 +424,7 @@ pub fn process_info(pid: Pid) -> Outcome<Option<ProcessInfo>> {
         Ok(_) => {}
     }
     // SAFETY: struct kinfo_proc is integers, arrays and pointers, zeroed before the kernel filled it.
-    let found = unsafe { found.assume_init() };
-    let started = found.ki_start;
-    Ok(Some(ProcessInfo {
-        jail: JailId(found.ki_jid),
-        started_us: started.tv_sec * 1_000_000 + started.tv_usec,
-    }))
+    Ok(Some(unsafe { found.assume_init() }))
 }
 
 pub fn execve(
@@ -436,7 +443,7 @@ pub fn execve(
     Err(last("execve"))
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+pub(super) fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings
         .iter()
         .map(|text| text.as_ptr())
