@@ -11,7 +11,11 @@
 
 #[cfg(target_os = "freebsd")]
 #[path = "../tests/kernel/launcher.rs"]
-#[allow(dead_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+#[allow(
+    dead_code,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
 mod launcher;
 
 #[cfg(target_os = "freebsd")]
