@@ -194,7 +194,8 @@ fn nothing_is_left_to_do_and_no_line_is_wider_than_a_hundred_and_thirty() {
 #[test]
 fn every_attack_of_the_table_has_its_test() {
     let Some(top) = top() else { return };
-    let tests = sources(&top.join("tests"));
+    let mut tests = sources(&top.join("tests"));
+    tests.extend(sources(&top.join("shim/tests")));
     let table = fs::read_to_string(top.join("tests/ATTACKS.md")).unwrap();
     let mut rows = 0;
     for row in table

@@ -11,7 +11,11 @@
 
 #[cfg(target_os = "freebsd")]
 #[path = "../tests/kernel/launcher.rs"]
-#[allow(dead_code)]
+#[allow(
+    dead_code,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
 mod launcher;
 
 #[cfg(target_os = "freebsd")]
@@ -43,7 +47,10 @@ fn main() {
                 let (name, value) = value.split_once('=').unwrap();
                 launch = launch.set(name, value);
             }
-            _ => panic!("{option}"),
+            _ => {
+                eprintln!("confined: {option}: no such option");
+                std::process::exit(64);
+            }
         }
     }
     let words: Vec<&str> = arguments[at..].iter().map(String::as_str).collect();

@@ -39,6 +39,9 @@ pub fn at(
     let Some(name) = raw::text(path) else {
         return fail(EFAULT);
     };
+    if name.is_empty() && fd == AT_FDCWD {
+        return nameless(state, path, call);
+    }
     let before = raw::errno();
     let result = first_try(state, fd, path, name, last, call);
     if result >= 0 || raw::errno() != ENOTCAPABLE {
@@ -51,6 +54,22 @@ pub fn at(
         }
         Ok(failed) => failed,
         Err(errno) => fail(errno),
+    }
+}
+
+/// No name at all is an error, which one depends on the call. That it could mean the working directory
+/// (AT_EMPTY_PATH) is not known here, and the kernel has another in mind.
+fn nameless(
+    state: &state::State,
+    path: *const c_char,
+    call: &dyn Fn(c_int, *const c_char) -> c_long,
+) -> c_long {
+    let root = tree(state, b"/", Last::Follow);
+    let result = call(root.map_or(AT_FDCWD, |(fd, _)| fd), path);
+    if result < 0 {
+        result
+    } else {
+        fail(libc::ENOENT)
     }
 }
 

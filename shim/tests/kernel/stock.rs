@@ -38,6 +38,7 @@ fn stock_programs_do_the_same() {
             .writable(&place.0)
             .writable("/dev")
             .writable("/tmp")
+            .writable("/var/tmp")
             .cwd(&place.0);
         let ended = launch.run(&["/bin/sh", "-c", command]);
         // sort(1) asks how much memory there is, says that it isn't told, and goes on.

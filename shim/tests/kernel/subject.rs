@@ -949,7 +949,12 @@ fn signals(place: &str) {
         }
     }
     unsafe {
-        for (to, from) in (*(&raw mut PLACE)).iter_mut().zip(place.bytes()) {
+        for (to, from) in (&raw mut PLACE)
+            .as_mut()
+            .unwrap()
+            .iter_mut()
+            .zip(place.bytes())
+        {
             *to = from;
         }
         libc::chdir(c(place).as_ptr());
