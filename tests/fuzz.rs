@@ -83,8 +83,9 @@ fn any_command_line_is_a_request_or_is_refused_in_one_line() {
 fn any_profile_reads_or_has_errors_that_say_where() {
     let mut seeds = Vec::new();
     for folder in ["profiles", "tests/profiles/good", "tests/profiles/bad"] {
-        let top = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(".".to_string());
-        let Ok(files) = std::fs::read_dir(format!("{top}/{folder}")) else {
+        let top =
+            std::env::var_os("CARGO_MANIFEST_DIR").map_or(".".into(), std::path::PathBuf::from);
+        let Ok(files) = std::fs::read_dir(top.join(folder)) else {
             continue;
         };
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();

@@ -15,7 +15,7 @@ use crate::kernel::{
 use crate::permit::Caller;
 use crate::plan::{self, Host, Plan, Step};
 use crate::profile::values::facility_name;
-use crate::profile::{Output, Profile, Ready, Restart};
+use crate::profile::{Output, Profile, Ready, Restart, Socket};
 use crate::request::Request;
 use crate::sim::{Faults, Sim, Start, World};
 use clap::ArgMatches;
@@ -288,6 +288,13 @@ fn watch(prepared: &Prepared) -> Vec<String> {
             supervise.syslog_tag.as_deref().unwrap_or("the profile")
         ),
     });
+    if profile.root.sockets.contains(&Socket::Syslog) {
+        lines.push(format!(
+            "what it says by syslog(3) goes to syslog, facility {}, as {}",
+            facility_name(supervise.syslog_facility),
+            supervise.syslog_tag.as_deref().unwrap_or("the profile")
+        ));
+    }
     let starts = format!(
         "after {} s, {} times in a row at most",
         supervise.restart_delay, supervise.restart_count

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub path: String,
-    /// "file", "directory", "link", "tmpfs", "devfs", "made" or "masked".
+    /// "file", "directory", "link", "tmpfs", "devfs", "made", "socket" or "masked".
     pub kind: &'static str,
     /// What else there is to say of it: "read-only", a link's text, a size.
     pub detail: String,
@@ -69,6 +69,10 @@ fn described(node: &Node) -> (&'static str, String) {
             Filesystem::Nullfs { source, .. } => ("directory", source.clone()),
         },
         What::Link(text) => ("link", text.clone()),
+        What::Socket => (
+            "socket",
+            "jailrun's, mode 0666: the way to the host's syslogd".to_string(),
+        ),
         What::File(made) => (
             "made",
             format!(

@@ -10,6 +10,7 @@ mod differences;
 pub mod errnos;
 mod faults;
 mod files;
+pub mod fuzz;
 mod host;
 mod identity;
 pub mod image;

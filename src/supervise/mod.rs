@@ -9,6 +9,7 @@ pub mod held;
 pub mod output;
 mod plumbing;
 mod ready;
+mod relay;
 mod service;
 pub mod watch;
 

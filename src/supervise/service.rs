@@ -3,6 +3,7 @@
 
 use super::plumbing::Plumbing;
 use super::ready::{Ports, Seen};
+use super::relay::Relay;
 use super::watch::{Ears, Heard};
 use super::{Job, Session};
 use crate::error::Error;
@@ -22,6 +23,7 @@ pub struct Service<'a, K> {
     deadline: Option<u64>,
     pub was_stopped: bool,
     pub plumbing: Plumbing,
+    relay: Option<Relay>,
     front: Option<Fd>,
     forking: bool,
     /// What is still waited for, until it is ready.
@@ -43,6 +45,7 @@ impl<'a, K: Kernel> Service<'a, K> {
         Service {
             kernel,
             plan,
+            relay: Relay::of(&running, plan.supervise(), &job.about.profile),
             running,
             first: None,
             deadline: None,
@@ -55,7 +58,22 @@ impl<'a, K: Kernel> Service<'a, K> {
         }
     }
 
+    /// To the end, and its last words with it.
     pub fn watch(
+        &mut self,
+        session: &mut Session<'_>,
+        journal: &mut Journal,
+        ears: &mut Ears,
+    ) -> Result<(), Failure> {
+        let watched = self.listen(session, journal, ears);
+        ears.forget_log(self.kernel);
+        if let Some(relay) = &mut self.relay {
+            relay.finish(self.kernel);
+        }
+        watched
+    }
+
+    fn listen(
         &mut self,
         session: &mut Session<'_>,
         journal: &mut Journal,
@@ -65,6 +83,9 @@ impl<'a, K: Kernel> Service<'a, K> {
         if let Some((drain, reader)) = &mut self.plumbing.drain {
             drain.set_pid(pid);
             ears.output(self.kernel, *reader)?;
+        }
+        if let Some(relay) = &self.relay {
+            ears.log(self.kernel, relay.socket())?;
         }
         loop {
             self.reap()?;
@@ -84,9 +105,16 @@ impl<'a, K: Kernel> Service<'a, K> {
                 Heard::Stop => self.stop(journal)?,
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
+                Heard::Log => self.relay(),
                 Heard::Time => self.time()?,
                 Heard::Child | Heard::JailGone | Heard::ChildWord => {}
             }
+        }
+    }
+
+    fn relay(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.pump(self.kernel);
         }
     }
 

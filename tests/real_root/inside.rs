@@ -43,6 +43,18 @@ fn nothing_is_inside_that_the_plan_does_not_have() {
     );
     expected.extend(libraries);
     assert_eq!(found, expected);
+    // And the plan names the same paths, but for those in what is granted whole.
+    let (status, planned) = jailrunctl(&["plan", "--files", "jrtest-inside"]);
+    assert_eq!(status, 0, "{planned}");
+    let first = |line: &str| line.split_whitespace().next().unwrap().to_string();
+    let planned: BTreeSet<String> = planned.lines().map(first).collect();
+    let is_elsewhere = |path: &&String| {
+        let in_granted = ["/dev/", "/usr/local/jrtest/"];
+        *path != "/" && !in_granted.iter().any(|above| path.starts_with(above))
+    };
+    let made: BTreeSet<&String> = found.iter().filter(is_elsewhere).collect();
+    assert_eq!(made, planned.iter().filter(is_elsewhere).collect());
+    assert!(planned.iter().all(|path| found.contains(path)));
 
     let says = |command: &[&str]| says("jrtest-inside", command);
     assert_eq!(
@@ -205,11 +217,15 @@ fn scripts_and_links_run_as_on_the_host() {
     assert_eq!(said, "/usr/local/bin/jrtest-link x");
 }
 
-/// jailrunctl, with its status.
 fn stale(words: &[&str]) -> (i32, String) {
+    jailrunctl(&[&["stale"], words].concat())
+}
+
+/// With its status.
+fn jailrunctl(words: &[&str]) -> (i32, String) {
     let program = std::env::var_os("JAILRUNCTL_BIN");
     let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_jailrunctl").into());
-    let output = Command::new(program).arg("stale").args(words).output();
+    let output = Command::new(program).args(words).output();
     let output = output.unwrap();
     let both = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&both).into_owned();

@@ -18,7 +18,11 @@ mod closures;
 #[cfg(target_os = "freebsd")]
 mod inside;
 #[cfg(target_os = "freebsd")]
+mod log;
+#[cfg(target_os = "freebsd")]
 mod order;
+#[cfg(target_os = "freebsd")]
+mod presets;
 
 #[cfg(target_os = "freebsd")]
 mod fixture {
@@ -36,7 +40,8 @@ mod fixture {
         let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
         // The first launch since the boot makes the state directory, and places in it that stay.
         if !std::path::Path::new("/var/run/jailrun/.closures").exists() {
-            profile("jrtest-first", "program = \"/usr/bin/true\"");
+            let devices = "program = \"/usr/bin/true\"\n[root]\ndevices = [\"null\"]";
+            profile("jrtest-first", devices);
             assert!(run("jrtest-first", &[]).status.success());
             forget("jrtest-first");
         }

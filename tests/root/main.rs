@@ -7,6 +7,8 @@ mod closure;
 mod grants;
 mod launches;
 mod listing;
+mod log;
+mod presets;
 mod stale;
 
 use jailrun::host::{Purpose, survey};
