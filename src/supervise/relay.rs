@@ -42,7 +42,7 @@ impl Relay {
     /// `None`: the root has no socket of ours.
     pub fn of(running: &Running, supervise: &Supervise, profile: &str) -> Option<Relay> {
         let socket = running.done.iter().find_map(|undo| match undo {
-            Undo::CloseSocket(socket) => Some(*socket),
+            Undo::CloseLog(socket) => Some(*socket),
             _ => None,
         })?;
         Some(Relay {
