@@ -16,11 +16,11 @@ DEMO ?= /usr/local/jailrun-demo
 all: build
 
 build:
-	JAILRUN_PREFIX="$(PREFIX)" $(CARGO) build --release --locked
+	JAILRUN_PREFIX="$(PREFIX)" $(CARGO) build --release --locked --workspace
 
 # Everything that can run here; on FreeBSD, as root, that is everything.
 test:
-	$(CARGO) test --locked $(TESTFLAGS)
+	$(CARGO) test --locked --workspace $(TESTFLAGS)
 
 # Serves a directory through `jailrun www` until interrupted; elsewhere rehearses that launch.
 run:
@@ -28,7 +28,7 @@ run:
 
 # From another system: FreeBSD executables, in target/x86_64-unknown-freebsd/release.
 freebsd:
-	JAILRUN_PREFIX="$(PREFIX)" tools/cross build --release --locked
+	JAILRUN_PREFIX="$(PREFIX)" tools/cross build --release --locked --workspace
 
 # From another system: the tests that rest on FreeBSD's kernel or files, on a FreeBSD host. How it is
 # reached is told by tools/run-on-freebsd; all others run the same there, and slower.
@@ -36,6 +36,8 @@ test-freebsd:
 	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
 	    --test real_daemons --test package \
 	    --test rc -- --test-threads=1 --nocapture --skip rehearses
+	tools/cross build --locked -p jailrun-preopen
+	tools/cross test --locked -p jailrun-preopen --test kernel -- --test-threads=1 --nocapture
 
 # Launches against the least that they could cost and against jail(8); from another system, on that host.
 bench:
@@ -45,6 +47,7 @@ bench:
 install: build install-files
 
 MAN5 = $(DESTDIR)$(PREFIX)/share/man/man5
+MAN7 = $(DESTDIR)$(PREFIX)/share/man/man7
 MAN8 = $(DESTDIR)$(PREFIX)/share/man/man8
 SHARE = $(DESTDIR)$(PREFIX)/share/jailrun
 STAGE = target/stage
@@ -61,13 +64,15 @@ install-files:
 	    sed -e 's|"/usr/local|"$(PREFIX)|g' $$file >$(STAGE)/$${file##*/} || exit 1; \
 	done
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/etc/rc.d \
-	    $(DESTDIR)$(PREFIX)/etc/jailrun/profiles $(SHARE)/profiles $(MAN5) $(MAN8) \
+	    $(DESTDIR)$(PREFIX)/etc/jailrun/profiles $(SHARE)/profiles $(MAN5) $(MAN7) $(MAN8) \
 	    $(DESTDIR)$(PREFIX)/share/pkg/triggers $(DESTDIR)$(PREFIX)/etc/newsyslog.conf.d \
-	    $(DESTDIR)$(PREFIX)/etc/syslog.d
+	    $(DESTDIR)$(PREFIX)/etc/syslog.d $(DESTDIR)$(PREFIX)/lib/jailrun
 	$(INSTALL) $(OWNER) -m 4555 $(BUILT)/jailrun $(DESTDIR)$(PREFIX)/bin/jailrun
 	$(INSTALL) $(OWNER) -m 555 $(BUILT)/jailrunctl $(DESTDIR)$(PREFIX)/sbin/jailrunctl
+	$(INSTALL) $(OWNER) -m 444 $(BUILT)/libjailrun_preopen.so $(DESTDIR)$(PREFIX)/lib/jailrun/
 	$(INSTALL) $(OWNER) -m 555 $(STAGE)/jailrun $(DESTDIR)$(PREFIX)/etc/rc.d/jailrun
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.toml.5 $(MAN5)/
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun_preopen.7 $(MAN7)/
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.8 $(STAGE)/jailrunctl.8 $(MAN8)/
 	$(INSTALL) $(OWNER) -m 444 profiles/*.toml $(SHARE)/profiles/
 	$(INSTALL) $(OWNER) -m 444 share/*.toml $(SHARE)/

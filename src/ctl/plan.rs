@@ -115,6 +115,12 @@ pub fn prepare<K: Kernel>(kernel: &mut K, asked: &Request) -> Result<Prepared, E
 /// The whole plan, for people.
 pub fn listing(prepared: &Prepared) -> String {
     let mut lines = Vec::new();
+    let kept = prepared.plan.kept();
+    if !kept.is_empty() {
+        lines.push("first, and kept while it is started again:".to_string());
+        lines.extend(kept.iter().map(|step| format!("     {step}")));
+        lines.push("then, at each start:".to_string());
+    }
     for (index, step) in prepared.plan.steps().iter().enumerate() {
         lines.push(format!("{:>3}  {step}", index + 1));
         let details = details(step, &prepared.profile);
@@ -221,14 +227,39 @@ fn child(prepared: &Prepared) -> Vec<String> {
         lines.push(format!("proccontrol {}", control_word(*control)));
     }
     lines.push(format!("umask {:04o}", child.umask));
-    lines.push(format!("environment [{}]", child.environment.join(", ")));
+    let environment: Vec<String> = child
+        .environment
+        .iter()
+        .map(|text| one_line(text))
+        .collect();
+    lines.push(format!("environment [{}]", environment.join(", ")));
     let kept = &prepared.profile.env_keep;
     if !kept.is_empty() {
         lines.push(format!("and, of the caller's, [{}]", kept.join(", ")));
     }
-    let words: Vec<String> = child.arguments.iter().map(|word| quoted(word)).collect();
-    lines.push(format!("execute {}", words.join(" ")));
+    if child.sockets > 0 {
+        lines.push("and LISTEN_PID, its own pid".to_string());
+    }
+    let words = |words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        words.join(" ")
+    };
+    match &child.capability {
+        None => lines.push(format!("execute {}", words(&child.arguments))),
+        Some(capability) => {
+            let descriptors = capability.descriptors.iter();
+            lines.extend(descriptors.map(|descriptor| format!("descriptor {descriptor}")));
+            lines.push("enter capability mode".to_string());
+            let fd = capability.execute.0;
+            lines.push(format!("execute {fd}: {}", words(&capability.arguments)));
+        }
+    }
     lines
+}
+
+/// Lists of descriptors have a line for each.
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 /// The key and value that ask for it.
@@ -320,9 +351,11 @@ fn json(prepared: &Prepared) -> Json {
             ("details", Json::texts(&details(step, &prepared.profile))),
         ])
     });
+    let kept: Vec<String> = plan.kept().iter().map(ToString::to_string).collect();
     let process = plan.child();
     Json::Object(vec![
         ("instance", Json::text(plan.label())),
+        ("kept", Json::texts(&kept)),
         ("steps", Json::List(steps.collect())),
         ("child", Json::texts(&child(prepared))),
         ("watch", Json::texts(&watch(prepared))),

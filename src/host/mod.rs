@@ -3,6 +3,7 @@
 
 mod accounts;
 pub mod cache;
+mod capability;
 mod closure;
 mod contents;
 pub mod db;
@@ -70,14 +71,18 @@ pub fn survey<K: Kernel>(
     let owners = accounts::owners(kernel, profile)?;
     let mut environment = kept;
     environment.extend(profile.env.clone());
+    let shim = capability::shim(kernel, permit)?;
     let mut walker = Walker::new(kernel);
-    let closure = closure::look(&mut walker, permit, &service, purpose)?;
+    let closure = closure::look(&mut walker, permit, &service, purpose, shim.as_ref())?;
     let sources = sources::look(&mut walker, profile, &service, &owners)?;
     let submounts = submounts::look(&mut walker, profile, &sources, &service)?;
     let contents = contents::make(&mut walker, profile, &service)?;
     drop(walker);
+    let capable = capability::look(kernel, permit, closure.as_ref(), shim.as_ref())?;
     Ok(Host {
         closure,
+        capable,
+        shim,
         sources,
         submounts,
         contents,

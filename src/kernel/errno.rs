@@ -62,6 +62,7 @@ errnos! {
     EPIPE = 32, "Broken pipe";
     ERANGE = 34, "Result too large";
     EAGAIN = 35, "Resource temporarily unavailable";
+    EPROTOTYPE = 41, "Protocol wrong type for socket";
     EPROTONOSUPPORT = 43, "Protocol not supported";
     EOPNOTSUPP = 45, "Operation not supported";
     EAFNOSUPPORT = 47, "Address family not supported by protocol family";

@@ -4,10 +4,11 @@
 use crate::error::Error;
 use crate::kernel::{
     Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
-    Unlink, signal,
+    SocketAddress, Unlink, signal,
 };
 use crate::launch::address;
 use crate::launch::journal::Journal;
+use crate::launch::listener;
 use crate::plan::{self, Made, Source, Step};
 
 /// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
@@ -62,10 +63,16 @@ pub enum Undo {
     /// The skeleton is held open no longer.
     CloseSkeleton(Fd),
     /// What the service logs to.
-    CloseSocket(Fd),
+    CloseLog(Fd),
     ReleaseAddress {
         alias: Alias,
         lock: Fd,
+    },
+    /// A socket, and the device and inode of its file if it has one.
+    CloseListener {
+        fd: Fd,
+        address: SocketAddress,
+        file: Option<(u64, u64)>,
     },
     RemoveRule(String),
     /// The service's first process, forked before there was a jail to enter.
@@ -90,13 +97,16 @@ impl std::fmt::Display for Undo {
             Undo::RemoveDirectory(path) => write!(formatter, "remove the directory {path}"),
             Undo::Unmount { target, .. } => write!(formatter, "unmount {target}"),
             Undo::CloseSkeleton(_) => formatter.write_str("close the skeleton"),
-            Undo::CloseSocket(_) => formatter.write_str("close the service's log"),
+            Undo::CloseLog(_) => formatter.write_str("close the service's log"),
             Undo::ReleaseAddress { alias, .. } => {
                 write!(
                     formatter,
                     "remove the address {} from {}",
                     alias.address, alias.interface
                 )
+            }
+            Undo::CloseListener { address, .. } => {
+                write!(formatter, "close the socket at {address}")
             }
             Undo::RemoveRule(filter) => write!(formatter, "remove the rctl rule {filter}"),
             Undo::EndChild(pid) => write!(formatter, "end the process {}", pid.0),
@@ -169,16 +179,9 @@ fn act<K: Kernel>(
                 verify_source(kernel, mount, source)?;
             }
         }
-        Step::Seal { mount } => {
-            kernel.nmount(mount)?;
-            verify(kernel, mount)?;
-            // Nothing is made in it any more. Held, it would keep the jail from being entered.
-            if let Some(fd) = site.skeleton.take() {
-                done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
-                kernel.close(fd)?;
-            }
-        }
+        Step::Seal { mount } => seal(kernel, site, mount, done)?,
         Step::Address(alias) => address::take(kernel, alias, done)?,
+        Step::Listen(socket) => listener::open(kernel, socket, done)?,
         Step::Rctl { rule, filter } => {
             done.push(Undo::RemoveRule(filter.clone()));
             kernel.rctl_add_rule(rule)?;
@@ -187,6 +190,22 @@ fn act<K: Kernel>(
             let jail = kernel.jail_create(parameters)?;
             done.push(Undo::RemoveJail(jail));
         }
+    }
+    Ok(())
+}
+
+fn seal<K: Kernel>(
+    kernel: &mut K,
+    site: &mut Site<'_>,
+    mount: &Nmount,
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    kernel.nmount(mount)?;
+    verify(kernel, mount)?;
+    // Nothing is made in it any more. Held, it would keep the jail from being entered.
+    if let Some(fd) = site.skeleton.take() {
+        done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
+        kernel.close(fd)?;
     }
     Ok(())
 }
@@ -217,7 +236,7 @@ fn bind<K: Kernel>(
 ) -> Result<(), Failure> {
     let socket = kernel.socket_datagram()?;
     // Closed before anything is unmounted: a bound socket holds its file system.
-    done.push(Undo::CloseSocket(socket));
+    done.push(Undo::CloseLog(socket));
     kernel.set_nonblocking(socket)?;
     kernel.umask(EVERYBODY_SENDS);
     let bound = kernel.bindat(at, path, socket);
@@ -289,7 +308,7 @@ fn verify_source<K: Kernel>(
     Err(unlike("fstatat", "changed while it was mounted"))
 }
 
-fn unlike(call: &'static str, text: &str) -> Failure {
+pub(super) fn unlike(call: &'static str, text: &str) -> Failure {
     Failure {
         call,
         errno: Errno::EINVAL,
@@ -306,8 +325,11 @@ pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
     match undo {
         Undo::RemoveDirectory(path) => kernel.unlinkat(At::Cwd, path, Unlink::Directory),
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
-        Undo::CloseSkeleton(fd) | Undo::CloseSocket(fd) => kernel.close(*fd),
+        Undo::CloseSkeleton(fd) | Undo::CloseLog(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
+        Undo::CloseListener { fd, address, file } => {
+            listener::close(kernel, *fd, address.path(), *file)
+        }
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {
             Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
             _ => Ok(()),

@@ -6,7 +6,7 @@ pub mod parse;
 pub mod schema;
 pub mod values;
 
-use crate::kernel::{Limit, Protocol};
+use crate::kernel::{Limit, Protocol, SocketAddress, SocketKind};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,12 +35,45 @@ pub struct Profile {
     pub access: Access,
     pub root: Root,
     pub jail: Jail,
+    /// Sockets that the service finds open, in the order of their descriptors.
+    pub listen: Vec<Listen>,
     /// login.conf(5)'s limits; `u64::MAX >> 1` (kernel::UNLIMITED) is "unlimited".
     pub limits: Vec<(Limit, u64)>,
     pub rctl: Rctl,
     pub proccontrol: Proccontrol,
+    pub capsicum: Capsicum,
     pub supervise: Supervise,
     pub test: Test,
+}
+
+/// A socket that is bound before anything is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// For LISTEN_FDNAMES.
+    pub name: String,
+    pub kind: SocketKind,
+    pub address: SocketAddress,
+    pub backlog: u32,
+    pub reuseport: bool,
+    pub v6only: bool,
+    /// Of the file of one that has a path.
+    pub mode: u32,
+    pub owner: Option<String>,
+}
+
+/// Whether the program runs in capability mode, and what helps it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capsicum {
+    pub mode: Mode,
+    /// libjailrun_preopen.so is loaded into it.
+    pub preopen: bool,
+    pub kill_children: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Off,
+    Enforce,
 }
 
 /// Who besides root may run the profile.

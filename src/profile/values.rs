@@ -284,6 +284,9 @@ pub fn device(text: &str) -> Checked<String> {
     }
 }
 
+/// sd_listen_fds(3)'s.
+const LISTEN_VARIABLES: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// LD_* would choose code for the program before its first instruction.
 pub fn variable(text: &str) -> Checked<String> {
     let starts_well = text
@@ -300,8 +303,12 @@ pub fn variable(text: &str) -> Checked<String> {
             quoted(text)
         ));
     }
-    match text.starts_with("LD_") {
-        true => Err(format!("{} would steer the run-time linker", quoted(text))),
+    if text.starts_with("LD_") {
+        return Err(format!("{} would steer the run-time linker", quoted(text)));
+    }
+    // What the program is told of its descriptors is the launch's to say.
+    match text.starts_with("JAILRUN_") || LISTEN_VARIABLES.contains(&text) {
+        true => Err(format!("{} is set by jailrun itself", quoted(text))),
         false => Ok(text.to_owned()),
     }
 }
@@ -344,6 +351,11 @@ pub fn umask(text: &str) -> Checked<u32> {
 /// Of a directory: the sticky bit at most, since set-id bits mean nothing good there.
 pub fn mode(text: &str) -> Checked<u32> {
     octal(text, 0o1777, "a mode")
+}
+
+/// Of a socket: who may connect.
+pub fn socket_mode(text: &str) -> Checked<u32> {
+    octal(text, 0o777, "a mode of a socket")
 }
 
 pub fn signal(text: &str) -> Checked<i32> {

@@ -75,6 +75,21 @@ impl Kernel for Sim {
         pipe() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
         set_nonblocking(fd: Fd) -> () = |world, pid| world.description(pid, fd).map(drop);
         write_briefly(fd: Fd, bytes: &[u8]) -> usize = |world, pid| world.write(pid, fd, bytes);
+        socket(kind: SocketKind) -> Fd = |world, pid| world.socket(pid, kind);
+        setsockopt(fd: Fd, option: SocketOption) -> () = |world, pid| world.setsockopt(pid, fd, option);
+        bind(fd: Fd, address: &SocketAddress) -> () = |world, pid| world.bind(pid, fd, address);
+        listen(fd: Fd, backlog: u32) -> () = |world, pid| world.listen(pid, fd);
+        connect(fd: Fd, address: &SocketAddress) -> () = |world, pid| world.connect(pid, fd, address);
+        lchown(path: &str, uid: u32) -> () = |world, pid| world.lchown(pid, path, uid);
+        cap_rights_limit(fd: Fd, rights: Rights) -> () = |world, pid| world.cap_rights_limit(pid, fd, rights);
+        cap_fcntls_limit(fd: Fd, fcntls: u32) -> () = |world, pid| world.need_right(pid, fd, Rights::FCNTL);
+        cap_ioctls_limit(fd: Fd, commands: &[u64]) -> () = |world, pid| world.need_right(pid, fd, Rights::IOCTL);
+        cap_enter() -> () = |world, pid| {
+            world.process_mut(pid)?.in_capability_mode = true;
+            Ok(())
+        };
+        fexecve(program: Fd, arguments: &[String], environment: &[String]) -> Executed =
+            |world, pid| world.fexecve(pid, program, arguments, environment);
         posix_openpt() -> Fd = |world, pid| world.posix_openpt(pid);
         ptsname(master: Fd) -> String = |world, pid| world.ptsname(pid, master);
         tcgetattr(terminal: Fd) -> Termios = |world, pid| world.tcgetattr(pid, terminal);
@@ -185,7 +200,9 @@ impl Kernel for Sim {
             let description = world.description(pid, fd)?;
             Ok(matches!(
                 description,
-                Description::Socket { .. } | Description::Datagrams { .. }
+                Description::Socket { .. }
+                    | Description::Datagrams { .. }
+                    | Description::Bound { .. }
             ))
         })
     }

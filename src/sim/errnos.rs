@@ -16,6 +16,7 @@ pub fn of(call: &str) -> Option<&'static [Errno]> {
         .or_else(|| descriptors(call))
         .or_else(|| mounts_jails_and_addresses(call))
         .or_else(|| processes(call))
+        .or_else(|| sockets_and_capabilities(call))
 }
 
 fn files(call: &str) -> Option<&'static [Errno]> {
@@ -58,6 +59,37 @@ fn descriptors(call: &str) -> Option<&'static [Errno]> {
         "kevent_wait" => &[Errno::EINVAL],
         "syslog" | "syslog_line" => &[Errno::ECONNREFUSED, Errno::ENOSPC],
         "closefrom" | "cfmakeraw" | "poll_writable" | "getpgrp" => &[],
+        _ => return None,
+    })
+}
+
+fn sockets_and_capabilities(call: &str) -> Option<&'static [Errno]> {
+    Some(match call {
+        "socket" => &[Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM],
+        "setsockopt" => &[Errno::EINVAL, Errno::ENOMEM],
+        "bind" => &[
+            Errno::EADDRINUSE,
+            Errno::EACCES,
+            Errno::ENOSPC,
+            Errno::EROFS,
+            Errno::ENOMEM,
+        ],
+        "listen" => &[Errno::EADDRINUSE, Errno::ENOMEM],
+        "connect" => &[Errno::EACCES, Errno::EIO],
+        "lchown" => &[Errno::EPERM, Errno::EROFS, Errno::EIO],
+        "cap_rights_limit" | "cap_fcntls_limit" | "cap_ioctls_limit" => {
+            &[Errno::ENOTCAPABLE, Errno::ENOMEM]
+        }
+        // A kernel without CAPABILITY_MODE.
+        "cap_enter" => &[Errno::ENOSYS],
+        "fexecve" => &[
+            Errno::EACCES,
+            Errno::ENOEXEC,
+            Errno::ETXTBSY,
+            Errno::E2BIG,
+            Errno::ENOMEM,
+            Errno::EIO,
+        ],
         _ => return None,
     })
 }

@@ -18,12 +18,7 @@ impl World {
             Last::NoFollow
         };
         let found = self.find(pid, at, path, last)?;
-        let (readable, writable) = match how {
-            Open::Directory | Open::Read => (true, false),
-            Open::Path => (false, false),
-            Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
-            Open::CreateNew(_) | Open::Append(_) => (false, true),
-        };
+        let (readable, writable) = access(how);
         let (place, created) = match (how, found.place) {
             (Open::CreateNew(_), Some(_)) => return Err(Errno::EEXIST.into()),
             (Open::CreateNew(mode) | Open::ReadWriteCreate(mode) | Open::Append(mode), None) => {
@@ -44,6 +39,9 @@ impl World {
         }
         if kind == FileKind::Socket && how != Open::Path {
             return Err(Errno::EOPNOTSUPP.into());
+        }
+        if how == Open::Execute {
+            self.may_execute(pid, place)?;
         }
         if !created {
             if how != Open::Path {
@@ -88,7 +86,13 @@ impl World {
         }
     }
 
-    fn create(&mut self, pid: i32, found: &Found, kind: FileKind, mode: u32) -> Res<Place> {
+    pub(super) fn create(
+        &mut self,
+        pid: i32,
+        found: &Found,
+        kind: FileKind,
+        mode: u32,
+    ) -> Res<Place> {
         let directory = found.parent.inode;
         self.permit(pid, directory, WRITE | EXECUTE)?;
         self.need_writable(found.parent)?;
@@ -146,9 +150,9 @@ impl World {
     pub(super) fn fstat(&self, pid: i32, fd: Fd) -> Res<Stat> {
         match self.description(pid, fd)? {
             Description::Vnode { place, .. } => self.stat(*place),
-            Description::Socket { .. } | Description::Datagrams { .. } => {
-                Ok(plain_stat(FileKind::Socket))
-            }
+            Description::Socket { .. }
+            | Description::Datagrams { .. }
+            | Description::Bound { .. } => Ok(plain_stat(FileKind::Socket)),
             Description::Pipe | Description::Kqueue { .. } => Ok(plain_stat(FileKind::Fifo)),
             Description::Terminal | Description::Pty { .. } => {
                 Ok(plain_stat(FileKind::CharacterDevice))
@@ -378,6 +382,16 @@ impl World {
         self.permit(pid, place.inode, EXECUTE)?;
         self.process_mut(pid)?.cwd = place;
         Ok(())
+    }
+}
+
+/// Whether it is opened to be read, and to be written.
+fn access(how: Open) -> (bool, bool) {
+    match how {
+        Open::Directory | Open::Read => (true, false),
+        Open::Path | Open::Execute => (false, false),
+        Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
+        Open::CreateNew(_) | Open::Append(_) => (false, true),
     }
 }
 

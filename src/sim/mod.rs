@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+mod capability;
 mod descriptors;
 mod differences;
 pub mod errnos;
+mod executed;
 mod faults;
 mod files;
 pub mod fuzz;
@@ -19,6 +21,7 @@ mod listeners;
 mod lookup;
 mod mounts;
 mod process;
+mod sockets;
 pub mod sweep;
 mod terminals;
 mod words;
@@ -289,7 +292,7 @@ impl Sim {
         let mut result = match failing {
             Some(errno) if name != "close" => Err(errno.into()),
             Some(errno) => act(&mut stage.world, pid).and(Err(errno.into())),
-            None => act(&mut stage.world, pid),
+            None => stage.world.allowed(pid, name, &mut act),
         };
         if let Ok(None) = result {
             match wait(&stage.world, pid) {
@@ -400,6 +403,7 @@ impl World {
             signals_pending: BTreeSet::new(),
             limits: BTreeMap::new(),
             procctls: BTreeSet::new(),
+            in_capability_mode: false,
             program: None,
             began_ms: 0,
             behaviour: Behaviour::UntilSignal,
@@ -430,6 +434,7 @@ impl World {
                     Descriptor {
                         description: id,
                         cloexec: false,
+                        rights: None,
                     },
                 );
             }

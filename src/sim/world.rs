@@ -3,7 +3,8 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Protocol, Severity, Termios, User, Watch, WindowSize,
+    MountFlags, Procctl, Protocol, Rights, Severity, SocketAddress, SocketKind, SocketOption,
+    Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -77,6 +78,8 @@ pub struct Credentials {
 pub struct Descriptor {
     pub description: u64,
     pub cloexec: bool,
+    /// What it may be used for; `None` for everything.
+    pub rights: Option<Rights>,
 }
 
 /// An open file description: shared by dup2 and fork.
@@ -100,6 +103,15 @@ pub enum Description {
     Datagrams {
         place: Option<Place>,
         messages: VecDeque<Vec<u8>>,
+    },
+    /// A socket that is, or will be, bound to an address; `listens` after listen(2).
+    Bound {
+        kind: SocketKind,
+        address: Option<SocketAddress>,
+        /// The file of one that has a path.
+        inode: Option<u64>,
+        options: Vec<SocketOption>,
+        listens: bool,
     },
     /// Each watch with how often its signal came.
     Kqueue {
@@ -188,6 +200,7 @@ pub struct Process {
     pub signals_pending: BTreeSet<i32>,
     pub limits: BTreeMap<Limit, u64>,
     pub procctls: BTreeSet<Procctl>,
+    pub in_capability_mode: bool,
     pub program: Option<(String, Place)>,
     pub(super) began_ms: u64,
     pub behaviour: Behaviour,
@@ -252,6 +265,7 @@ pub struct Executed {
     pub procctls: BTreeSet<Procctl>,
     pub signals_blocked: bool,
     pub signals_ignored: BTreeSet<i32>,
+    pub in_capability_mode: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -6,11 +6,13 @@
 //! with its last process.
 
 pub mod held;
+pub mod kept;
 pub mod output;
 mod plumbing;
 mod ready;
 mod relay;
 mod service;
+mod starter;
 pub mod watch;
 
 use crate::error::Error;
@@ -18,7 +20,7 @@ use crate::exit::Exit;
 use crate::front;
 use crate::host::{self, Purpose};
 use crate::instances::seconds;
-use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open, Pid, Severity, signal};
+use crate::kernel::{Ending, Failure, Fd, Kernel, Pid, Severity, signal};
 use crate::launch::journal::{self, Head, Journal, State};
 use crate::launch::pidfile::{self, Pidfile};
 use crate::launch::{self, cleanup, instance, writers};
@@ -27,6 +29,7 @@ use crate::plan::{self, Plan};
 use crate::profile::{Port, Ready, Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
+use kept::Kept;
 use plumbing::Plumbing;
 use service::Service;
 use std::collections::BTreeMap;
@@ -110,6 +113,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         job,
         label,
         pidfile: None,
+        kept: None,
         gave_up: false,
         restarts: 0,
         is_ready: false,
@@ -117,7 +121,10 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
     let outcome = session.run(kernel, held.instance.fd);
     let pidfile = session.pidfile.take();
     let pidfile_left = pidfile.and_then(|pidfile| pidfile.release(kernel));
-    let has_leftovers = pidfile_left.is_some()
+    let kept = session.kept.take();
+    let mut kept_left = kept.map_or(Vec::new(), |kept| kept.release(kernel));
+    kept_left.extend(pidfile_left);
+    let has_leftovers = !kept_left.is_empty()
         || match &outcome {
             Ok(ended) => !ended.leftovers.is_empty(),
             Err((_, leftovers)) => !leftovers.is_empty(),
@@ -128,7 +135,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         false => Leave::Nothing,
     };
     let mut released = held.release(kernel, leave);
-    released.extend(pidfile_left);
+    released.extend(kept_left);
     match outcome {
         Ok(mut ended) => {
             ended.leftovers.extend(released);
@@ -155,6 +162,7 @@ struct Session<'a> {
     label: String,
     /// Made with the first launch, and kept through all of them.
     pidfile: Option<Pidfile>,
+    kept: Option<Kept>,
     gave_up: bool,
     restarts: u32,
     is_ready: bool,
@@ -202,7 +210,9 @@ impl Session<'_> {
                 leftovers: once.leftovers,
             };
             // What couldn't be taken back must not pile up.
-            let is_last = once.was_stopped || !ended.leftovers.is_empty();
+            // A script waits to be told that its service didn't start, or what its command ended with.
+            let never_ran = self.job.permit.is_linked() && !self.is_ready;
+            let is_last = once.was_stopped || never_ran || !ended.leftovers.is_empty();
             if is_last || !wants_restart(&supervise, self.job, ended.ending) {
                 return Ok(ended);
             }
@@ -272,8 +282,9 @@ impl Session<'_> {
         {
             self.pidfile = Some(Pidfile::take(kernel, path).map_err(plainly)?);
         }
+        let sockets = self.keep(kernel, &plan, journal)?;
         let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
-        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
+        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.given(sockets));
         plumbing.hand_off(kernel);
         let running = match launched {
             Ok(running) => running,
@@ -313,6 +324,20 @@ impl Session<'_> {
         })
     }
 
+    /// The sockets, which the first launch binds and all later ones find.
+    fn keep<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        plan: &Plan,
+        journal: &mut Journal,
+    ) -> Result<Vec<Fd>, Failed> {
+        let kept = match self.kept.take() {
+            Some(kept) => kept,
+            None => Kept::take(kernel, plan, journal)?,
+        };
+        Ok(self.kept.insert(kept).sockets())
+    }
+
     fn records(&self, plan: &Plan) -> Vec<String> {
         let writes = plan.writes().iter();
         let mut records: Vec<String> = writes
@@ -324,6 +349,7 @@ impl Session<'_> {
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
         );
+        records.extend(plan.socket_paths().map(journal::socket_record));
         records.extend(pidfile::wanted(&self.job.permit).map(journal::pidfile_record));
         records
     }
@@ -344,20 +370,6 @@ impl Session<'_> {
         }
         if self.job.permit.detaches() {
             self.let_go(kernel);
-        }
-    }
-
-    /// Whoever waits for the ends of the caller's descriptors waits no longer.
-    fn let_go<K: Kernel>(&self, kernel: &mut K) {
-        if let Ok(null) = kernel.openat(At::Cwd, "/dev/null", Open::Device) {
-            for number in 0..3 {
-                let _ = kernel.dup2(null, Fd(number), true);
-            }
-            // Their numbers stay taken: what is still written to them must reach nobody else.
-            for fd in [self.job.status, self.job.front].into_iter().flatten() {
-                let _ = kernel.dup2(null, fd, false);
-            }
-            let _ = kernel.close(null);
         }
     }
 }

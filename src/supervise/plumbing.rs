@@ -5,14 +5,14 @@ use super::Job;
 use super::output::Drain;
 use crate::error::Error;
 use crate::kernel::{At, Fd, Kernel, Open};
-use crate::launch::child::Stdio;
+use crate::launch::child::Given;
 use crate::profile::{Output, Supervise};
 
 /// What the service's standard descriptors are, and who reads the other ends.
 pub struct Plumbing {
-    stdio: Stdio,
+    given: Given,
     /// Our copies of what the child gets.
-    given: Vec<Fd>,
+    copies: Vec<Fd>,
     /// Who reads the service's output, and from where.
     pub drain: Option<(Drain, Fd)>,
 }
@@ -25,15 +25,15 @@ impl Plumbing {
     ) -> Result<Plumbing, Error> {
         let step = |failure| Error::step("lay the service's descriptors", failure);
         let mut plumbing = Plumbing {
-            stdio: Stdio::default(),
-            given: Vec::new(),
+            given: Given::default(),
+            copies: Vec::new(),
             drain: None,
         };
         if let Some((slave, which)) = job.terminal {
             for (number, is_terminal) in (0..).zip(which) {
-                if is_terminal && let Some(place) = plumbing.stdio.fds.get_mut(number) {
+                if is_terminal && let Some(place) = plumbing.given.fds.get_mut(number) {
                     *place = Some(slave);
-                    plumbing.stdio.terminal = Some(Fd(i32::try_from(number).unwrap_or(0)));
+                    plumbing.given.terminal = Some(Fd(i32::try_from(number).unwrap_or(0)));
                 }
             }
         }
@@ -42,31 +42,35 @@ impl Plumbing {
             let null = kernel
                 .openat(At::Cwd, "/dev/null", Open::Device)
                 .map_err(step)?;
-            plumbing.given.push(null);
-            plumbing.stdio.fds = [Some(null); 3];
-            plumbing.stdio.terminal = None;
+            plumbing.copies.push(null);
+            plumbing.given.fds = [Some(null); 3];
+            plumbing.given.terminal = None;
         }
         if captures && let Some(drain) = Drain::open(kernel, supervise, &job.about.profile)? {
             let (reader, writer) = kernel.pipe().map_err(step)?;
-            plumbing.given.push(writer);
+            plumbing.copies.push(writer);
             plumbing.drain = Some((drain, reader));
             kernel.set_nonblocking(reader).map_err(step)?;
-            let [_, output, error] = &mut plumbing.stdio.fds;
+            let [_, output, error] = &mut plumbing.given.fds;
             (*output, *error) = (Some(writer), Some(writer));
-            if plumbing.stdio.terminal != Some(Fd(0)) {
-                plumbing.stdio.terminal = None;
+            if plumbing.given.terminal != Some(Fd(0)) {
+                plumbing.given.terminal = None;
             }
         }
         Ok(plumbing)
     }
 
-    pub fn stdio(&self) -> Stdio {
-        self.stdio
+    /// With sockets that outlive the service.
+    pub fn given(&self, sockets: Vec<Fd>) -> Given {
+        Given {
+            sockets,
+            ..self.given.clone()
+        }
     }
 
     /// The child has its copies: with ours open, no reader would ever see an end.
     pub fn hand_off<K: Kernel>(&mut self, kernel: &mut K) {
-        for fd in std::mem::take(&mut self.given) {
+        for fd in std::mem::take(&mut self.copies) {
             let _ = kernel.close(fd);
         }
     }

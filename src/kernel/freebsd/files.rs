@@ -38,6 +38,7 @@ pub fn openat(at: At, path: &str, how: Open) -> Outcome<Fd> {
     let (flags, mode) = match how {
         Open::Directory => (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0),
         Open::Read => (libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0),
+        Open::Execute => (libc::O_EXEC | libc::O_NOFOLLOW, 0),
         Open::Path => (libc::O_PATH | libc::O_NOFOLLOW, 0),
         Open::ReadWriteCreate(mode) => (
             libc::O_RDWR | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW,

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod capability;
 mod event;
 mod files;
 mod jail;
@@ -12,6 +13,7 @@ mod listeners;
 mod mount;
 mod net;
 mod process;
+mod socket;
 mod terminal;
 mod wire;
 
@@ -21,7 +23,8 @@ use std::os::unix::net::UnixDatagram;
 use super::{
     Alias, At, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
     JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
-    ProcessInfo, Severity, Stat, Statfs, Termios, Unlink, User, Waited, Watch, WindowSize,
+    ProcessInfo, Rights, Severity, SocketAddress, SocketKind, SocketOption, Stat, Statfs, Termios,
+    Unlink, User, Waited, Watch, WindowSize,
 };
 
 /// The running kernel. No state: all of it is in the process and behind the calls.
@@ -209,6 +212,55 @@ impl Kernel for FreeBsd {
 
     fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()> {
         files::set_nonblocking(fd)
+    }
+
+    fn socket(&mut self, kind: SocketKind) -> Outcome<Fd> {
+        socket::socket(kind)
+    }
+
+    fn setsockopt(&mut self, fd: Fd, option: SocketOption) -> Outcome<()> {
+        socket::setsockopt(fd, option)
+    }
+
+    fn bind(&mut self, fd: Fd, address: &SocketAddress) -> Outcome<()> {
+        socket::bind(fd, address)
+    }
+
+    fn listen(&mut self, fd: Fd, backlog: u32) -> Outcome<()> {
+        socket::listen(fd, backlog)
+    }
+
+    fn connect(&mut self, fd: Fd, address: &SocketAddress) -> Outcome<()> {
+        socket::connect(fd, address)
+    }
+
+    fn lchown(&mut self, path: &str, uid: u32) -> Outcome<()> {
+        socket::lchown(path, uid)
+    }
+
+    fn cap_rights_limit(&mut self, fd: Fd, rights: Rights) -> Outcome<()> {
+        capability::limit_rights(fd, rights)
+    }
+
+    fn cap_fcntls_limit(&mut self, fd: Fd, fcntls: u32) -> Outcome<()> {
+        capability::limit_fcntls(fd, fcntls)
+    }
+
+    fn cap_ioctls_limit(&mut self, fd: Fd, commands: &[u64]) -> Outcome<()> {
+        capability::limit_ioctls(fd, commands)
+    }
+
+    fn cap_enter(&mut self) -> Outcome<()> {
+        capability::enter()
+    }
+
+    fn fexecve(
+        &mut self,
+        program: Fd,
+        arguments: &[String],
+        environment: &[String],
+    ) -> Outcome<Infallible> {
+        capability::fexecve(program, arguments, environment)
     }
 
     fn posix_openpt(&mut self) -> Outcome<Fd> {

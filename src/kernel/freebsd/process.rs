@@ -443,7 +443,7 @@ pub fn execve(
     Err(last("execve"))
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+pub(super) fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings
         .iter()
         .map(|text| text.as_ptr())

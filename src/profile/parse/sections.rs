@@ -144,6 +144,10 @@ impl Reader<'_> {
                 self.one(key, value, Instance, values::path_below_root),
                 &mut self.profile.pidfile,
             ),
+            "listen" => self
+                .items(key, value)
+                .into_iter()
+                .for_each(|item| self.listen(key, item)),
             "forking" => replace(self.boolean(key, value), &mut self.profile.forking),
             "env_keep" => append(
                 self.list(key, value, Refused, values::variable),
@@ -310,10 +314,7 @@ impl Reader<'_> {
 
     fn assign_rest(&mut self, key: &'static schema::Key, value: &Value<'_>) {
         match (key.section, key.name) {
-            ("capsicum", "mode") => {
-                self.mode_is_written = true;
-                self.only(key, value, "off", &["report", "enforce"]);
-            }
+            ("capsicum", _) => self.assign_capsicum(key, value),
             ("supervise", "restart") => replace(
                 self.word(key, value, RESTART),
                 &mut self.profile.supervise.restart,
