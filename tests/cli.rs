@@ -114,6 +114,15 @@ fn every_shipped_profile_is_good_and_its_plan_is_as_written() {
         "plan-www-json",
         &jailrunctl(&["plan", "--json", "./profiles/www.toml"]),
     );
+    for (form, words) in [("", &[][..]), ("-json", &["--json"]), ("-dot", &["--dot"])] {
+        let words = [&["plan", "--files", "./profiles/www.toml"], words].concat();
+        is_golden(&format!("plan-www-files{form}"), &jailrunctl(&words));
+    }
+    let graph = jailrunctl(&["plan", "--files", "--dot", "./profiles/shell.toml"]);
+    assert!(
+        graph.contains("closure = \"off\": nothing is worked out"),
+        "{graph}"
+    );
     let command = ["plan", "./profiles/shell.toml", "/bin/ls", "-l", "--", "/"];
     is_golden("plan-shell-command", &jailrunctl(&command));
 }
@@ -319,8 +328,9 @@ fn what_makes_no_sense_is_refused_in_one_line_with_the_status_of_the_manual() {
         &["frobnicate"],
         &["learn"],
         &["attest", "www"],
-        &["stale"],
         &["plan", "./profiles/base.toml"],
+        &["plan", "--dot", "./profiles/www.toml"],
+        &["plan", "--files", "--dot", "--json", "./profiles/www.toml"],
         &["plan", "./profiles/www.toml", "--bogus"],
         &["plan", "./profiles/www.toml", "--host", "/absent"],
         &["cleanup"],

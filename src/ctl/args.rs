@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 4] = ["learn", "why", "attest", "stale"];
+pub const NOT_YET: [&str; 3] = ["learn", "why", "attest"];
 
 /// Shells that complete by a script.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
@@ -79,6 +79,10 @@ fn of_profiles() -> Vec<Command> {
             profile(),
             instance(),
             host(),
+            flag("files", "Print every path that will be inside, and why"),
+            flag("dot", "Print who needs whom, for dot(1)")
+                .requires("files")
+                .conflicts_with("json"),
             json(),
             command(),
         ]),
@@ -122,6 +126,11 @@ fn of_instances() -> Vec<Command> {
         verb("enter", "Run a command in a running instance, as its user").args([label(), inside]),
         verb("cleanup", "Take back what killed supervisors left behind")
             .args([label().required(false).required_unless_present("all"), all]),
+        verb(
+            "stale",
+            "List mounted files that were replaced since the launch; exit 1 if there are any",
+        )
+        .args([json()]),
     ]
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 pub mod copied;
 mod described;
+mod files;
 mod instances;
 pub mod json;
 mod notes;
@@ -13,6 +14,7 @@ pub mod plan;
 mod profiles;
 pub mod rehearse;
 mod source;
+pub mod stale;
 pub mod wrap;
 
 use crate::error::Error;
@@ -97,6 +99,7 @@ fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<
             instances::run(verb, found, out)
         }
         Some((verb @ ("wrap" | "unwrap"), found)) => wrap::run(verb, found, out),
+        Some(("stale", found)) => stale::run(found, out, err),
         _ => Err(Trouble::new(64, "no verb; see jailrunctl --help")),
     }
 }

@@ -15,7 +15,7 @@ use crate::kernel::{
 use crate::permit::Caller;
 use crate::plan::{self, Host, Plan, Step};
 use crate::profile::values::facility_name;
-use crate::profile::{Output, Profile, Restart};
+use crate::profile::{Output, Profile, Restart, Socket};
 use crate::request::Request;
 use crate::sim::{Faults, Sim, Start, World};
 use clap::ArgMatches;
@@ -45,6 +45,9 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     let prepared = prepared.map_err(|error| Trouble::about(&sources.name, &error))?;
     if is_described {
         let _ = writeln!(err, "jailrunctl: {}", described::said("planned", &host));
+    }
+    if found.get_flag("files") {
+        return super::files::show(&prepared, found, out, err);
     }
     match found.get_flag("json") {
         true => print(out, json(&prepared))?,
@@ -280,6 +283,13 @@ fn watch(prepared: &Prepared) -> Vec<String> {
             supervise.syslog_tag.as_deref().unwrap_or("the profile")
         ),
     });
+    if profile.root.sockets.contains(&Socket::Syslog) {
+        lines.push(format!(
+            "what it says by syslog(3) goes to syslog, facility {}, as {}",
+            facility_name(supervise.syslog_facility),
+            supervise.syslog_tag.as_deref().unwrap_or("the profile")
+        ));
+    }
     let starts = format!(
         "after {} s, {} times in a row at most",
         supervise.restart_delay, supervise.restart_count

@@ -16,7 +16,6 @@ use crate::error::Error;
 use crate::kernel::{Errno, Kernel};
 use crate::permit::Permit;
 use crate::plan::Host;
-use crate::profile::Socket;
 use crate::trust::walk::Walker;
 use accounts::Service;
 pub use devices::forget_rulesets;
@@ -65,10 +64,6 @@ pub fn survey<K: Kernel>(
     purpose: Purpose,
 ) -> Result<Host, Error> {
     let profile = permit.profile();
-    if profile.root.sockets.contains(&Socket::Syslog) {
-        let words = "sockets = [\"syslog\"] is not supported yet";
-        return Err(Error::Profile(words.to_string()));
-    }
     limits::addresses(kernel, profile)?;
     let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;

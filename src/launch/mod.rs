@@ -186,7 +186,9 @@ fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, channel: Fd) -> Result<Vec<u
             Heard::ChildWord => break,
             Heard::Stop => return Err(Error::Stopped),
             // It can't be told yet; a service that isn't there is not the place for it either.
-            Heard::Pass(_) | Heard::Child | Heard::Output | Heard::Time | Heard::JailGone => {}
+            Heard::Pass(_) | Heard::Child | Heard::Time | Heard::JailGone => {}
+            // Nobody watches for these yet.
+            Heard::Output | Heard::Log => {}
         }
     }
     let mut buffer = [0u8; 512];

@@ -61,6 +61,8 @@ pub enum Undo {
     },
     /// The skeleton is held open no longer.
     CloseSkeleton(Fd),
+    /// What the service logs to.
+    CloseSocket(Fd),
     ReleaseAddress {
         alias: Alias,
         lock: Fd,
@@ -88,6 +90,7 @@ impl std::fmt::Display for Undo {
             Undo::RemoveDirectory(path) => write!(formatter, "remove the directory {path}"),
             Undo::Unmount { target, .. } => write!(formatter, "unmount {target}"),
             Undo::CloseSkeleton(_) => formatter.write_str("close the skeleton"),
+            Undo::CloseSocket(_) => formatter.write_str("close the service's log"),
             Undo::ReleaseAddress { alias, .. } => {
                 write!(
                     formatter,
@@ -132,10 +135,8 @@ fn act<K: Kernel>(
             let fd = kernel.openat(at, relative, Open::CreateNew(0o444))?;
             kernel.close(fd)?;
         }
-        Step::File { path, made } => {
-            let (at, relative) = site.inside(path)?;
-            make_file(kernel, at, relative, made)?;
-        }
+        Step::File { path, made } => make_file(kernel, site.inside(path)?, made)?,
+        Step::Socket { path } => bind(kernel, site.inside(path)?, done)?,
         Step::Link { path, text } => {
             let (at, relative) = site.inside(path)?;
             kernel.symlinkat(text, at, relative)?;
@@ -192,11 +193,36 @@ fn act<K: Kernel>(
 
 /// Owner and mode are set on what was made, whatever the umask; the owner first, since that clears bits
 /// of the mode.
-fn make_file<K: Kernel>(kernel: &mut K, at: At, path: &str, made: &Made) -> Result<(), Failure> {
+fn make_file<K: Kernel>(
+    kernel: &mut K,
+    (at, path): (At, &str),
+    made: &Made,
+) -> Result<(), Failure> {
     let fd = kernel.openat(at, path, Open::CreateNew(0o600))?;
     let filled = fill(kernel, fd, made);
     let closed = kernel.close(fd);
     filled.and(closed)
+}
+
+/// The umask of our process, and one by which everybody may send to a socket: connect(2) asks for
+/// permission to write.
+const UMASK: u32 = 0o022;
+const EVERYBODY_SENDS: u32 = 0o111;
+
+/// Relative to the skeleton, also because a whole path would often be too long for a socket's address.
+fn bind<K: Kernel>(
+    kernel: &mut K,
+    (at, path): (At, &str),
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let socket = kernel.socket_datagram()?;
+    // Closed before anything is unmounted: a bound socket holds its file system.
+    done.push(Undo::CloseSocket(socket));
+    kernel.set_nonblocking(socket)?;
+    kernel.umask(EVERYBODY_SENDS);
+    let bound = kernel.bindat(at, path, socket);
+    kernel.umask(UMASK);
+    bound
 }
 
 fn fill<K: Kernel>(kernel: &mut K, fd: Fd, made: &Made) -> Result<(), Failure> {
@@ -280,7 +306,7 @@ pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
     match undo {
         Undo::RemoveDirectory(path) => kernel.unlinkat(At::Cwd, path, Unlink::Directory),
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
-        Undo::CloseSkeleton(fd) => kernel.close(*fd),
+        Undo::CloseSkeleton(fd) | Undo::CloseSocket(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {
             Err(failure) if failure.errno != Errno::ESRCH => Err(failure),

@@ -131,6 +131,10 @@ pub enum Step {
         path: String,
         made: Made,
     },
+    /// A socket of ours in the skeleton, that syslog(3) finds; its name goes with the skeleton.
+    Socket {
+        path: String,
+    },
     /// A symbolic link in the skeleton; goes with the skeleton.
     Link {
         path: String,
@@ -183,6 +187,7 @@ impl fmt::Display for Step {
                 made.uid,
                 made.gid
             ),
+            Step::Socket { path } => write!(formatter, "bind the socket {path} (mode 0666)"),
             Step::Link { path, text } => write!(formatter, "make the link {path} to {text}"),
             Step::Unlink { path } => write!(formatter, "take the name {path} away"),
             Step::Mount { mount, .. } => mounting(formatter, mount),

@@ -148,6 +148,11 @@ impl Kernel for Sim {
         clear_timers() -> () = |_world, _pid| Ok(());
         execve(program: &str, arguments: &[String], environment: &[String]) -> Executed =
             |world, pid| world.execve(pid, program, arguments, environment);
+        socket_datagram() -> Fd = |world, pid| {
+            let socket = Description::Datagrams { place: None, messages: Default::default() };
+            world.install(pid, socket, 0)
+        };
+        bindat(at: At, path: &str, socket: Fd) -> () = |world, pid| world.bindat(pid, at, path, socket);
         kqueue() -> Fd = |world, pid| world.install(pid, Description::Kqueue { watches: Vec::new() }, 0);
         kevent_watch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_watch(pid, queue, watch);
         kevent_unwatch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_unwatch(pid, queue, watch);
@@ -176,7 +181,10 @@ impl Kernel for Sim {
     fn is_local_socket(&mut self, fd: Fd) -> bool {
         self.always("is_local_socket", true, |world, pid| {
             let description = world.description(pid, fd)?;
-            Ok(matches!(description, Description::Socket { .. }))
+            Ok(matches!(
+                description,
+                Description::Socket { .. } | Description::Datagrams { .. }
+            ))
         })
     }
 

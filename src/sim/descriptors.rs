@@ -189,6 +189,14 @@ impl World {
                 }
                 Ok(Some(length))
             }
+            // Only ever made non-blocking.
+            Description::Datagrams { messages, .. } => {
+                let message = messages.pop_front().ok_or(Errno::EAGAIN)?;
+                for (to, from) in buffer.iter_mut().zip(&message) {
+                    *to = *from;
+                }
+                Ok(Some(message.len().min(buffer.len())))
+            }
             Description::Pipe | Description::Terminal => Ok(Some(0)),
             Description::Pty { number, is_master } => {
                 let (number, is_master) = (*number, *is_master);
@@ -272,6 +280,7 @@ impl World {
     pub(super) fn is_readable(&self, id: u64) -> bool {
         match self.descriptions.get(&id) {
             Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
+            Some(Description::Datagrams { messages, .. }) => !messages.is_empty(),
             Some(Description::Pipe) | None => true,
             Some(Description::Pty { number, is_master }) => {
                 *is_master && (self.has_written(*number) || !self.has_slave(*number))

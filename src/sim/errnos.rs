@@ -44,9 +44,10 @@ fn files(call: &str) -> Option<&'static [Errno]> {
 fn descriptors(call: &str) -> Option<&'static [Errno]> {
     Some(match call {
         "dup2" | "dup_from" => &[Errno::EMFILE, Errno::ENOMEM],
-        "socketpair" | "pipe" | "kqueue" | "posix_openpt" => {
+        "socketpair" | "socket_datagram" | "pipe" | "kqueue" | "posix_openpt" => {
             &[Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM]
         }
+        "bindat" => &[Errno::EACCES, Errno::ENOSPC, Errno::EROFS, Errno::EIO],
         "set_nonblocking" => &[Errno::EINVAL],
         "tcgetattr" | "tcsetattr" | "tcgetwinsize" | "tcsetwinsize" | "tcgetpgrp" | "tcsetpgrp" => {
             &[Errno::ENXIO, Errno::EIO]

@@ -9,6 +9,7 @@ mod descriptors;
 mod differences;
 pub mod errnos;
 mod files;
+pub mod fuzz;
 mod host;
 mod identity;
 pub mod image;

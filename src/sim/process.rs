@@ -454,7 +454,7 @@ impl World {
                 }
                 _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
             },
-            Some(Description::Socket { .. }) => "socket".into(),
+            Some(Description::Socket { .. } | Description::Datagrams { .. }) => "socket".into(),
             Some(Description::Kqueue { .. }) => "kqueue".into(),
             Some(Description::Jail { .. }) => "jail".into(),
             Some(Description::Pipe) => "pipe".into(),

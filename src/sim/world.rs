@@ -95,6 +95,11 @@ pub enum Description {
         buffer: VecDeque<u8>,
         peer: Option<u64>,
     },
+    /// A datagram socket: where it is bound, and what was sent to it and isn't read yet.
+    Datagrams {
+        place: Option<Place>,
+        messages: VecDeque<Vec<u8>>,
+    },
     /// Each watch with how often its signal came.
     Kqueue {
         watches: Vec<(Watch, u32)>,

@@ -7,6 +7,9 @@ mod closure;
 mod grants;
 mod launches;
 mod listing;
+mod log;
+mod presets;
+mod stale;
 
 use jailrun::host::{Purpose, survey};
 use jailrun::kernel::Ending;

@@ -7,6 +7,14 @@ use super::wire::{c_string, checked, counted, last, text_of};
 use crate::kernel::{At, Errno, Failure, Fd, FileKind, Lock, Open, Outcome, Stat, Unlink};
 
 unsafe extern "C" {
+    // bindat(2), since FreeBSD 10; the crate has none of it.
+    #[link_name = "bindat"]
+    fn bindat_(
+        fd: c_int,
+        socket: c_int,
+        address: *const libc::sockaddr,
+        length: libc::socklen_t,
+    ) -> c_int;
     // acl(3), in libc.so; the crate has none of it.
     fn acl_get_fd_np(fd: c_int, kind: c_int) -> *mut c_void;
     fn acl_is_trivial_np(acl: *mut c_void, trivial: *mut c_int) -> c_int;
@@ -318,6 +326,34 @@ pub fn socketpair() -> Outcome<(Fd, Fd)> {
     let result = unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) };
     checked("socketpair", result)?;
     Ok((Fd(pair[0]), Fd(pair[1])))
+}
+
+pub fn socket_datagram() -> Outcome<Fd> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: integers only.
+    checked("socket", unsafe { libc::socket(libc::AF_UNIX, kind, 0) }).map(Fd)
+}
+
+pub fn bindat(at: At, path: &str, socket: Fd) -> Outcome<()> {
+    let path = c_string("bindat", path)?;
+    let bytes = path.as_bytes_with_nul();
+    let mut address = libc::sockaddr_un {
+        sun_len: 0,
+        sun_family: libc::AF_UNIX as libc::sa_family_t,
+        sun_path: [0; 104],
+    };
+    if bytes.len() > address.sun_path.len() {
+        return Err(Failure::new("bindat", Errno::ENAMETOOLONG));
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    // Two bytes of length and family come before the path; what is behind its NUL doesn't count.
+    address.sun_len = (2 + bytes.len()) as u8;
+    let length = libc::socklen_t::from(address.sun_len);
+    // SAFETY: `address` is a whole struct sockaddr_un that outlives the call, and `length` is within it.
+    let result = unsafe { bindat_(start(at), socket.0, (&raw const address).cast(), length) };
+    checked("bindat", result).map(drop)
 }
 
 pub fn pipe() -> Outcome<(Fd, Fd)> {

@@ -182,6 +182,14 @@ impl Kernel for FreeBsd {
         files::socketpair()
     }
 
+    fn socket_datagram(&mut self) -> Outcome<Fd> {
+        files::socket_datagram()
+    }
+
+    fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()> {
+        files::bindat(at, path, socket)
+    }
+
     fn pipe(&mut self) -> Outcome<(Fd, Fd)> {
         files::pipe()
     }
