@@ -66,6 +66,8 @@ impl Profile {
     }
 }
 
+use super::ROOT;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Main,
@@ -93,6 +95,7 @@ struct Reader<'a> {
     broken_lines: BTreeSet<usize>,
     /// Where programs or libraries are listed.
     needs_closure: Option<Place<'a>>,
+    user_place: Option<Place<'a>>,
     mode_is_written: bool,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
@@ -111,6 +114,7 @@ impl<'a> Reader<'a> {
             syntax_is_sound: true,
             broken_lines: BTreeSet::new(),
             needs_closure: None,
+            user_place: None,
             mode_is_written: false,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
@@ -215,6 +219,10 @@ impl<'a> Reader<'a> {
                 &main,
                 "mode of [capsicum] must be written: mode = \"off\"".to_owned(),
             );
+        }
+        let user = self.user_place.clone().unwrap_or_else(|| main.clone());
+        if values::is_root(&self.profile.user) && !self.profile.may_be_root() {
+            self.error_at(&user, ROOT.to_owned());
         }
         self.check_mounts();
         self.check_addresses(&main);
