@@ -51,9 +51,10 @@ STAGE = target/stage
 # Manual pages and rc.d/jailrun name the prefix that they are installed to.
 install-files:
 	mkdir -p $(STAGE)
-	for file in man/* rc.d/jailrun; do \
+	for file in man/* rc.d/*; do \
 	    sed -e 's|/usr/local/etc/jailrun|$(PREFIX)/etc/jailrun|g' \
 		-e 's|/usr/local/share/jailrun|$(PREFIX)/share/jailrun|g' \
+		-e 's|/usr/local/libexec/jailrun|$(PREFIX)/libexec/jailrun|g' \
 		-e 's|^jailrun_prefix=.*|jailrun_prefix="$(PREFIX)"|' $$file >$(STAGE)/$${file##*/} || exit 1; \
 	done
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/etc/rc.d \
@@ -65,6 +66,7 @@ install-files:
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.8 $(STAGE)/jailrunctl.8 $(MAN8)/
 	$(INSTALL) $(OWNER) -m 444 profiles/*.toml $(SHARE)/profiles/
 	$(INSTALL) $(OWNER) -m 444 share/*.toml $(SHARE)/
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.subr $(SHARE)/
 
 clean:
 	$(CARGO) clean
