@@ -176,7 +176,7 @@ fn body(facts: &Facts, script: &str, name: &str) -> Result<(), String> {
 fn is_extended(line: &str, form: &str) -> bool {
     let mut pieces = line.split(form);
     pieces.next();
-    pieces.any(|after| after.starts_with(|next: char| matches!(next, '-' | '.' | '/' | '%' | '#')))
+    pieces.any(|after| after.starts_with(['-', '.', '/', '%', '#']))
 }
 
 /// A signal of the script's goes to the supervisor, which has to know what it means.
