@@ -55,9 +55,10 @@ STAGE = target/stage
 # Manual pages and scripts name the prefix that they are installed to. port/pkg-plist has the same files.
 install-files:
 	mkdir -p $(STAGE)
-	for file in man/* rc.d/jailrun; do \
+	for file in man/* rc.d/*; do \
 	    sed -e 's|/usr/local/etc/jailrun|$(PREFIX)/etc/jailrun|g' \
 		-e 's|/usr/local/share/jailrun|$(PREFIX)/share/jailrun|g' \
+		-e 's|/usr/local/libexec/jailrun|$(PREFIX)/libexec/jailrun|g' \
 		-e 's|^jailrun_prefix=.*|jailrun_prefix="$(PREFIX)"|' $$file >$(STAGE)/$${file##*/} || exit 1; \
 	done
 	for file in share/offer share/pkg/triggers/jailrun.ucl; do \
@@ -76,6 +77,7 @@ install-files:
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.8 $(STAGE)/jailrunctl.8 $(MAN8)/
 	$(INSTALL) $(OWNER) -m 444 profiles/*.toml $(SHARE)/profiles/
 	$(INSTALL) $(OWNER) -m 444 share/*.toml $(SHARE)/
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.subr $(SHARE)/
 	$(INSTALL) $(OWNER) -m 555 $(STAGE)/offer $(SHARE)/offer
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.ucl $(DESTDIR)$(PREFIX)/share/pkg/triggers/
 	for log in newsyslog.conf syslog; do \

@@ -106,6 +106,13 @@ pub fn wish<K: Kernel>(
         Err(failure) if failure.errno == Errno::ENOENT => false,
         Err(failure) => return Err(Error::step("see whether the instance runs", failure)),
     };
+    // Its journal may be lost (rc.d/cleanvar), and then its jail says that it runs.
+    let step = |failure| Error::step("see whether the instance runs", failure);
+    let runs = runs
+        || kernel
+            .jail_find(&plan::jail_name(&label))
+            .map_err(step)?
+            .is_some();
     let command = runs.then(|| {
         let program = std::iter::once(program);
         program.chain(arguments.iter().cloned()).collect()

@@ -484,3 +484,32 @@ fn no_prefix_of_a_fixture_panics_the_reader() {
     }
     assert!(read_some > 1000);
 }
+
+#[test]
+fn a_service_is_root_only_where_it_writes_nothing_and_serves_nobody() {
+    let text = |user: &str, allow: &str, root: &str, access: &str| {
+        format!(
+            "program = \"/bin/sh\"\nuser = \"{user}\"\n[root]\nclosure = \"off\"\n{root}\n[jail]\nallow = [{allow}]\n\
+             [access]\n{access}\n[capsicum]\nmode = \"off\"\n"
+        )
+    };
+    for user in ["root", "toor", "0"] {
+        assert!(read_text(&text(user, "\"suser\"", "sockets = [\"syslog\"]", "")).is_ok());
+        for (allow, root, access) in [
+            ("", "", ""),
+            ("\"reserved_ports\"", "", ""),
+            ("\"suser\"", "rw = [\"/var/db/x\"]", ""),
+            ("\"suser\"", "sockets = [\"/var/run/x\"]", ""),
+            ("\"suser\"", "", "users = [\"alice\"]"),
+            ("\"suser\"", "", "groups = [\"staff\"]"),
+        ] {
+            let found = read_text(&text(user, allow, root, access)).unwrap_err();
+            let words = found.to_string();
+            assert!(
+                words.contains("the service may be root only with"),
+                "{words}"
+            );
+        }
+    }
+    assert!(read_text(&text("www", "", "rw = [\"/var/db/x\"]", "")).is_ok());
+}

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::kernel::{Kernel, Stat, User};
-use crate::profile::Profile;
+use crate::profile::{Profile, ROOT};
 use std::collections::BTreeMap;
 
 /// Whose service it is.
@@ -17,8 +17,8 @@ pub struct Service {
 impl Service {
     pub fn of<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<Service, Error> {
         let user = account(kernel, &profile.user)?;
-        if user.uid == 0 {
-            return Err(Error::Profile("the service may not be root".to_string()));
+        if user.uid == 0 && !profile.may_be_root() {
+            return Err(Error::Profile(ROOT.to_string()));
         }
         let gid = match &profile.group {
             Some(name) => group(kernel, name)?,

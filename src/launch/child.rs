@@ -196,7 +196,7 @@ impl<'a, K: Kernel> Inside<'a, K> {
         held.dedup();
         groups.sort_unstable();
         groups.dedup();
-        let regained = kernel.setresuid(Ids::all(0)).is_ok();
+        let regained = plan.uid != 0 && kernel.setresuid(Ids::all(0)).is_ok();
         if uids != Ids::all(plan.uid) || gids != Ids::all(plan.gid) || held != groups || regained {
             let text = "the kernel kept privileges".to_string();
             let failure = Failure {

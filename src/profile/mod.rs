@@ -76,6 +76,26 @@ pub enum Mode {
     Enforce,
 }
 
+/// Why a service is refused that would be uid 0.
+pub const ROOT: &str = "the service may be root only with \"suser\" in allow, where it writes nothing of the \
+                        host's (rw, directories in sockets), and for nobody in [access]";
+
+impl Profile {
+    /// Root in a jail of its own, with nothing of the host to write and nobody to serve it for.
+    pub fn may_be_root(&self) -> bool {
+        let has_host_sockets = self
+            .root
+            .sockets
+            .iter()
+            .any(|socket| *socket != Socket::Syslog);
+        self.jail.allow.iter().any(|word| word == "suser")
+            && self.root.rw.is_empty()
+            && !has_host_sockets
+            && self.access.users.is_empty()
+            && self.access.groups.is_empty()
+    }
+}
+
 /// Who besides root may run the profile.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Access {

@@ -67,6 +67,8 @@ impl Profile {
     }
 }
 
+use super::ROOT;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Main,
@@ -102,6 +104,7 @@ struct Reader<'a> {
     listens: Vec<Place<'a>>,
     /// Where /etc/resolv.conf is made.
     resolver: Option<Place<'a>>,
+    user_place: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
     addresses: BTreeMap<IpAddr, Place<'a>>,
@@ -123,6 +126,7 @@ impl<'a> Reader<'a> {
             capsicum: BTreeMap::new(),
             listens: Vec::new(),
             resolver: None,
+            user_place: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
         }
@@ -235,6 +239,10 @@ impl<'a> Reader<'a> {
         }
         self.check_listens();
         self.check_capsicum();
+        let user = self.user_place.clone().unwrap_or_else(|| main.clone());
+        if values::is_root(&self.profile.user) && !self.profile.may_be_root() {
+            self.error_at(&user, ROOT.to_owned());
+        }
         self.check_mounts();
         self.check_addresses(&main);
     }

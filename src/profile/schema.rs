@@ -127,7 +127,7 @@ pub const KEYS: &[Key] = &[
     now(("", "args"), "list of strings", "[]", "[\"-n\"]",
         "Arguments of the program, as they are; %i means nothing here."),
     now(("", "user"), "string", "\"nobody\"", "\"www\"",
-        "Name or number of the user that the service runs as. It may not be root."),
+        "Name or number of the user that the service runs as. Root only with suser in allow, without rw and directories in sockets, and for nobody in [access]."),
     now(("", "group"), "string", "the user's own", "\"www\"",
         "Name or number of the group."),
     now(("", "groups"), "list of strings", "[]", "[\"video\"]",

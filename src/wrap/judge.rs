@@ -54,11 +54,16 @@ pub fn judge(
     body(facts, script, &name)?;
     signals(facts, profile_name, profile)?;
     let mut notes = notes(facts, &name);
-    let is_daemon = facts.get("command") == DAEMON;
+    // /etc/defaults/rc.conf names the program of many services once more.
+    let command = match facts.get("NAME_program") {
+        "" => facts.get("command"),
+        program => program,
+    };
+    let is_daemon = command == DAEMON;
     let user = match is_daemon {
         true => daemon(facts, profile_name, profile, &mut notes)?,
         false => {
-            same_program(facts.get("command"), profile_name, profile)?;
+            same_program(command, profile_name, profile)?;
             None
         }
     };
@@ -125,7 +130,7 @@ fn shape(facts: &Facts, name: &str) -> Result<(), String> {
         };
         return Err(format!("{name}_{variable} is {value:?}: {what}"));
     }
-    match facts.is_set("command") {
+    match facts.is_set("command") || facts.is_set("NAME_program") {
         true => Ok(()),
         false => Err("the script names no command".to_string()),
     }

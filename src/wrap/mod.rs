@@ -213,13 +213,6 @@ fn block_of(judged: &Judged, link: &Path) -> Block {
 }
 
 fn fit(facts: &Facts, script: &Path, wanted: &Wanted<'_>) -> Result<Judged, Refusal> {
-    if facts.is_set("NAME_program") {
-        return Err(Refusal::Unfit(format!(
-            "{}_program is {} in rc.conf: two can't both say what is started",
-            facts.get("name"),
-            facts.get("NAME_program")
-        )));
-    }
     let text = std::fs::read_to_string(script)
         .map_err(|error| Refusal::System(format!("{}: {error}", script.display())))?;
     let judged = judge(facts, &text, wanted.profile_name, wanted.profile);

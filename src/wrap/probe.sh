@@ -33,6 +33,8 @@ run_rc_command()
 		eval jr_value=\"\${${name}_${jr_word}}\"
 		jr_say NAME_${jr_word} "${jr_value}"
 	done
+	# As run_rc_command does it before it looks for processes.
+	eval : \"\${${name}_svcj:=\${svcj_all_enable:-NO}}\"
 	eval jr_value=\"\${${name}_program:-\${command}}\"
 	jr_say pids "$(jr_pids "${procname:-${jr_value}}")"
 }

@@ -117,10 +117,13 @@ impl Reader<'_> {
                 self.list(key, value, Plain, values::text),
                 &mut self.profile.args,
             ),
-            "user" => replace(
-                self.one(key, value, Refused, values::service_user),
-                &mut self.profile.user,
-            ),
+            "user" => {
+                self.user_place = Some(self.place(value));
+                replace(
+                    self.one(key, value, Refused, values::account),
+                    &mut self.profile.user,
+                );
+            }
             "group" => fill(
                 self.one(key, value, Refused, values::account),
                 &mut self.profile.group,

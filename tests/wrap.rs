@@ -1,0 +1,527 @@
+//! Wrapping of rc.d scripts below a prefix of its own: the machine's rc.subr(8) reads them where there is
+//! one, and elsewhere a stand-in for exactly what is used of it.
+#![allow(clippy::unwrap_used)]
+
+use jailrun::profile::Profile;
+use jailrun::profile::parse::Source;
+use jailrun::wrap::{self, Mode, Places, Refusal, Running, Wanted, Wrapping};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// rc.subr(8)'s guard, its order of reading, and its two ways of finding a process.
+const STAND_IN: &str = r#"
+if [ -n "${_rc_subr_loaded}" ]; then return; fi
+_rc_subr_loaded=YES
+err() { shift; echo "$*" >&2; exit 1; }
+load_rc_config() {
+    if [ -f "${local_startup%/rc.d}/rc.conf.d/$1" ]; then
+        . "${local_startup%/rc.d}/rc.conf.d/$1"
+    elif [ -d "${local_startup%/rc.d}/rc.conf.d/$1" ]; then
+        for _rc in "${local_startup%/rc.d}/rc.conf.d/$1"/*; do . "$_rc"; done
+    fi
+}
+check_pidfile() { [ ! -f "$1" ] || cat "$1"; }
+check_process() { :; }
+run_rc_command() { echo "was run" >&2; exit 70; }
+"#;
+
+struct Stage {
+    top: PathBuf,
+    places: Places,
+}
+
+impl Stage {
+    fn new(name: &str) -> Stage {
+        let top = std::env::temp_dir().join(format!("jailrun-wrap-{}-{name}", std::process::id()));
+        for below in ["etc/rc.d", "bin", "libexec", "run"] {
+            fs::create_dir_all(top.join(below)).unwrap();
+        }
+        let real = match Path::new("/etc/rc.subr").exists() {
+            true => ". /etc/rc.subr\n_rc_conf_loaded=true\n",
+            false => STAND_IN,
+        };
+        let text = format!("local_startup={}/etc/rc.d\n{real}\n", top.display());
+        fs::write(top.join("rc.subr"), text).unwrap();
+        let places = Places {
+            prefix: top.display().to_string(),
+            rc_subr: top.join("rc.subr"),
+            scripts: vec![top.join("etc/rc.d")],
+        };
+        Stage { top, places }
+    }
+
+    /// A script with these lines before it reads its settings, and these after.
+    fn script(&self, name: &str, before: &str, after: &str) {
+        let top = self.top.display();
+        let text = format!(
+            "#!/bin/sh\n# PROVIDE: {name}\n. {top}/rc.subr\nname={name}\nrcvar={name}_enable\n{before}\n\
+             load_rc_config $name\n{after}\nrun_rc_command \"$1\"\n"
+        );
+        let text = text.replace("STAGE", &top.to_string());
+        let path = self.top.join("etc/rc.d").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+
+    fn wrap_as(
+        &self,
+        service: &str,
+        profile: &str,
+        text: &str,
+        mode: Mode,
+    ) -> Result<Wrapping, Refusal> {
+        let profile_text =
+            format!("{text}\n[root]\nclosure = \"off\"\n[capsicum]\nmode = \"off\"\n");
+        let source = Source {
+            name: format!("{profile}.toml"),
+            text: profile_text.replace("STAGE", &self.places.prefix),
+        };
+        let instance = (profile != service).then_some(service);
+        let read = Profile::from_sources(&source, &[], instance).unwrap();
+        let wanted = Wanted {
+            service,
+            profile_name: profile,
+            profile: &read,
+        };
+        wrap::wrap(&self.places, &wanted, mode)
+    }
+
+    fn wrap(&self, service: &str, text: &str) -> Result<Wrapping, Refusal> {
+        self.wrap_as(service, service, text, Mode::Write)
+    }
+
+    fn unwrap(&self, service: &str) -> Result<bool, Refusal> {
+        let done = wrap::unwrap(&self.places, service, Running::Refuse)?;
+        Ok(done.is_some())
+    }
+
+    /// Everything below the stage: paths, kinds, modes, contents.
+    fn listing(&self) -> Vec<String> {
+        let mut list = Vec::new();
+        walk(&self.top, &mut list);
+        list.sort();
+        list
+    }
+
+    fn conf(&self, name: &str) -> PathBuf {
+        self.top.join("etc/rc.conf.d").join(name)
+    }
+
+    fn link(&self, name: &str) -> PathBuf {
+        self.top.join("libexec/jailrun").join(name)
+    }
+}
+
+fn walk(path: &Path, list: &mut Vec<String>) {
+    let metadata = fs::symlink_metadata(path).unwrap();
+    let what = if metadata.is_symlink() {
+        format!("-> {}", fs::read_link(path).unwrap().display())
+    } else if metadata.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            walk(&entry.unwrap().path(), list);
+        }
+        String::new()
+    } else {
+        fs::read_to_string(path).unwrap()
+    };
+    let mode = metadata.mode();
+    list.push(format!(
+        "{} {mode:o} {} {what}",
+        path.display(),
+        metadata.uid()
+    ));
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.top);
+    }
+}
+
+const WEB: &str = "command=/usr/sbin/webd; pidfile=STAGE/run/web.pid";
+const PROFILE: &str =
+    "program = \"/usr/sbin/webd\"\npidfile = \"STAGE/run/web.pid\"\nuser = \"www\"";
+
+#[test]
+fn a_wrapped_script_is_started_by_a_link_and_unwrap_leaves_what_was_there() {
+    let stage = Stage::new("plain");
+    stage.script("web", WEB, "");
+    let before = stage.listing();
+    let wrapping = stage.wrap("web", PROFILE).unwrap();
+    assert!(
+        wrapping.changes && wrapping.notes.is_empty(),
+        "{wrapping:?}"
+    );
+    assert_eq!(
+        fs::read_link(stage.link("web")).unwrap(),
+        stage.top.join("bin/jailrun")
+    );
+    let text = fs::read_to_string(stage.conf("web")).unwrap();
+    let link = stage.link("web").display().to_string();
+    assert!(text.contains(&format!(
+        "web_program=\"{link}\"\nweb_user=\"root\"\nweb_svcj=\"NO\"\n"
+    )));
+    let after = stage.listing();
+    assert!(!stage.wrap("web", PROFILE).unwrap().changes, "again");
+    assert_eq!(stage.listing(), after);
+    assert_eq!(wrap::wrapped(&stage.places), Ok(vec!["web".to_string()]));
+    assert_eq!(stage.unwrap("web"), Ok(true));
+    assert_eq!(stage.listing(), before);
+    assert_eq!(stage.unwrap("web"), Ok(false), "again");
+    assert_eq!(stage.listing(), before);
+}
+
+#[test]
+fn a_dry_run_says_all_and_writes_nothing() {
+    let stage = Stage::new("dry");
+    stage.script("web", WEB, "");
+    let before = stage.listing();
+    let wrapping = stage.wrap_as("web", "web", PROFILE, Mode::DryRun).unwrap();
+    assert_eq!(stage.listing(), before);
+    let done = stage.wrap("web", PROFILE).unwrap();
+    assert_eq!(wrapping, done);
+    assert_eq!(fs::read_to_string(&done.file).unwrap(), wrapping.text);
+}
+
+#[test]
+fn an_administrators_file_keeps_its_lines_mode_and_end() {
+    for (number, text) in ["a=1\n", "a=1", "", "\n# b\n"].iter().enumerate() {
+        let stage = Stage::new(&format!("own-{number}"));
+        stage.script("web", WEB, "");
+        fs::create_dir(stage.top.join("etc/rc.conf.d")).unwrap();
+        fs::write(stage.conf("web"), text).unwrap();
+        fs::set_permissions(stage.conf("web"), fs::Permissions::from_mode(0o640)).unwrap();
+        let before = stage.listing();
+        stage.wrap("web", PROFILE).unwrap();
+        assert!(
+            fs::read_to_string(stage.conf("web"))
+                .unwrap()
+                .starts_with(text)
+        );
+        assert_eq!(
+            fs::metadata(stage.conf("web")).unwrap().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(stage.unwrap("web"), Ok(true));
+        assert_eq!(stage.listing(), before, "{text:?}");
+    }
+}
+
+#[test]
+fn a_folder_gets_a_file_of_ours_and_a_link_is_written_through_by_nobody() {
+    let stage = Stage::new("folder");
+    stage.script("web", WEB, "");
+    fs::create_dir_all(stage.conf("web")).unwrap();
+    fs::write(stage.conf("web").join("mine"), "a=1\n").unwrap();
+    let before = stage.listing();
+    let wrapping = stage.wrap("web", PROFILE).unwrap();
+    assert_eq!(wrapping.file, stage.conf("web").join("zz-jailrun"));
+    assert_eq!(stage.unwrap("web"), Ok(true));
+    assert_eq!(stage.listing(), before);
+    fs::remove_dir_all(stage.conf("web")).unwrap();
+    symlink(stage.top.join("elsewhere"), stage.conf("web")).unwrap();
+    let before = stage.listing();
+    let refusal = stage.wrap("web", PROFILE).unwrap_err();
+    let words = format!(
+        "{} is neither a file nor a folder: nothing is written through links",
+        stage.conf("web").display()
+    );
+    assert_eq!(refusal, Refusal::System(words));
+    assert_eq!(stage.listing(), before);
+}
+
+#[test]
+fn directories_that_had_to_be_made_go_with_the_last_service() {
+    let stage = Stage::new("two");
+    stage.script("web", WEB, "");
+    stage.script("dns", "command=/usr/sbin/webd", "");
+    let before = stage.listing();
+    stage.wrap("web", PROFILE).unwrap();
+    stage.wrap_as("dns", "web", PROFILE, Mode::Write).unwrap();
+    assert!(stage.link("web@dns").is_symlink());
+    assert_eq!(stage.unwrap("web"), Ok(true));
+    assert!(stage.conf("dns").exists() && stage.link("web@dns").is_symlink());
+    assert_eq!(stage.unwrap("dns"), Ok(true));
+    assert_eq!(stage.listing(), before);
+}
+
+#[test]
+fn a_link_that_was_lost_is_made_again_and_another_profile_is_no_repair() {
+    let stage = Stage::new("lost");
+    stage.script("web", WEB, "");
+    stage.wrap("web", PROFILE).unwrap();
+    let whole = stage.listing();
+    fs::remove_file(stage.link("web")).unwrap();
+    assert!(stage.wrap("web", PROFILE).unwrap().changes);
+    assert_eq!(stage.listing(), whole);
+    let refusal = stage
+        .wrap_as("web", "other", PROFILE, Mode::Write)
+        .unwrap_err();
+    let link = stage.link("web");
+    let words = format!(
+        "is wrapped by {}: jailrunctl unwrap web first",
+        link.display()
+    );
+    assert_eq!(refusal, Refusal::Busy(words));
+    assert_eq!(stage.listing(), whole);
+}
+
+#[test]
+fn a_service_that_runs_is_neither_wrapped_nor_unwrapped() {
+    let stage = Stage::new("running");
+    // The machine's own rc.subr(8) looks for a process of that name: this one's.
+    let own = std::process::id();
+    let program = std::env::current_exe().unwrap();
+    stage.script(
+        "web",
+        &format!("command={}; pidfile=STAGE/run/web.pid", program.display()),
+        "",
+    );
+    let profile = PROFILE.replace("/usr/sbin/webd", &program.display().to_string());
+    fs::write(stage.top.join("run/web.pid"), format!("{own}\n")).unwrap();
+    let before = stage.listing();
+    let refusal = stage.wrap("web", &profile).unwrap_err();
+    let words = format!("runs without jailrun (pid {own}): service web stop first");
+    assert_eq!(refusal, Refusal::Busy(words));
+    assert_eq!(stage.listing(), before);
+}
+
+#[test]
+fn a_command_that_is_daemon_is_understood() {
+    let stage = Stage::new("daemon");
+    let before = "command=/usr/sbin/daemon; procname=/usr/sbin/webd; pidfile=STAGE/run/web.pid\n\
+                  command_args=\"-f -P ${pidfile} -p STAGE/run/child.pid -r -u www /usr/sbin/webd -c 'a b' >/dev/null 2>&1 &\"";
+    stage.script("web", before, "");
+    let wrapping = stage.wrap("web", PROFILE).unwrap();
+    assert_eq!(wrapping.link, stage.link("daemon/web"));
+    let link = wrapping.link.display();
+    assert!(wrapping.text.contains(&format!("procname=\"{link}\"\n")));
+    let run = stage.top.join("run/child.pid");
+    assert_eq!(
+        wrapping.notes,
+        [
+            "daemon(8) starts the program again when it ends, and the profile's restart is \"never\"".to_string(),
+            format!("{} won't be written", run.display()),
+        ]
+    );
+    assert_eq!(stage.unwrap("web"), Ok(true));
+}
+
+/// What a script is refused for: its lines before and after, the profile, and the words.
+const UNFIT: &[(&str, &str, &str, &str)] = &[
+    (
+        WEB,
+        "start_cmd=web_start",
+        PROFILE,
+        "the script starts by its own web_start, which takes no web_program: let it call share/jailrun/jailrun.subr",
+    ),
+    (
+        WEB,
+        "web_chroot=/jail",
+        PROFILE,
+        "web_chroot is \"/jail\": it would be started in there and without jailrun: the profile's root takes its place",
+    ),
+    (
+        WEB,
+        "web_profiles='a b'",
+        PROFILE,
+        "web_profiles is \"a b\": one profile runs one service: start them by jailrun_profiles in rc.conf",
+    ),
+    (
+        WEB,
+        "web_instances=a",
+        PROFILE,
+        "web_instances is \"a\": one profile runs one service: start them by jailrun_profiles in rc.conf",
+    ),
+    (
+        WEB,
+        "web_prepend=/bin/x",
+        PROFILE,
+        "web_prepend is \"/bin/x\": that program would stand before jailrun",
+    ),
+    (
+        WEB,
+        "if [ -z \"$2\" ]; then for one in a b; do $0 $1 $one; done; exit 0; fi",
+        PROFILE,
+        "the script does its work without run_rc_command, or runs itself for each of several: \
+      start the profile by jailrun_profiles in rc.conf",
+    ),
+    (
+        WEB,
+        "run_rc_command $1",
+        PROFILE,
+        "the script runs several services by turns: start the profiles by jailrun_profiles in rc.conf",
+    ),
+    (
+        WEB,
+        ": ${web_user:=www}\nweb_prestart()\n{\n\tchown ${web_user} /var/db/web\n}",
+        PROFILE,
+        "line 11 of the script gives something to web_user, which has to be root: keep the user in a variable of \
+      another name, or let the script call share/jailrun/jailrun.subr",
+    ),
+    (
+        WEB,
+        "web_check() { ${command}-check /etc/web.conf; }",
+        PROFILE,
+        "line 8 of the script finds another program by its command's path: name that program there",
+    ),
+    (
+        "command=/usr/sbin/webd",
+        "sig_stop=QUIT",
+        PROFILE,
+        "the script stops its service by SIGQUIT: say stop_signal = \"QUIT\" in [supervise] of the profile web",
+    ),
+    (
+        "command=/usr/sbin/webd",
+        "sig_reload=SIGUSR3",
+        PROFILE,
+        "the script reloads by SIGUSR3, which a supervisor doesn't pass on",
+    ),
+    (
+        "command=/usr/sbin/other",
+        "",
+        PROFILE,
+        "the script runs /usr/sbin/other, and the profile web runs /usr/sbin/webd",
+    ),
+    (
+        WEB,
+        "",
+        "program = \"/usr/sbin/webd\"",
+        "the script looks for its service in STAGE/run/web.pid: say pidfile = \"STAGE/run/web.pid\" in the profile web",
+    ),
+    ("", "", PROFILE, "the script names no command"),
+    (
+        "command=/usr/sbin/daemon",
+        "command_args='-f /bin/other'",
+        PROFILE,
+        "the script runs /bin/other, and the profile web runs /usr/sbin/webd",
+    ),
+    (
+        "command=/usr/sbin/daemon",
+        "command_args='-Z /usr/sbin/webd'",
+        PROFILE,
+        "-Z is no option of daemon(8) that jailrun knows",
+    ),
+    (
+        "command=/usr/sbin/daemon",
+        "command_args='-f >/dev/null'",
+        PROFILE,
+        "the script tells daemon(8) no program that stands there by itself",
+    ),
+    (
+        WEB,
+        "web_program=/opt/webd",
+        PROFILE,
+        "the script runs /opt/webd, and the profile web runs /usr/sbin/webd",
+    ),
+];
+
+#[test]
+fn what_can_not_be_wrapped_is_named_with_what_to_do_before_anything_is_written() {
+    let stage = Stage::new("unfit");
+    for (before, after, profile, words) in UNFIT {
+        stage.script("web", before, after);
+        let there = stage.listing();
+        let refusal = stage.wrap("web", profile).unwrap_err();
+        let expected = words.replace("STAGE", &stage.places.prefix);
+        assert_eq!(refusal, Refusal::Unfit(expected), "{before} {after}");
+        assert_eq!(stage.listing(), there, "{before} {after}");
+    }
+}
+
+#[test]
+fn what_rc_subr_would_not_heed_is_undone() {
+    for (name, before, after, words) in [
+        (
+            "late-user",
+            WEB,
+            "web_user=www",
+            "the script sets its user to www whatever is set",
+        ),
+        (
+            "late-jail",
+            WEB,
+            "web_svcj=YES",
+            "the script wants a service jail whatever is set",
+        ),
+        (
+            "late-procname",
+            WEB,
+            "procname=webd",
+            "the script names its process after it has read its settings",
+        ),
+    ] {
+        let stage = Stage::new(name);
+        stage.script("web", before, after);
+        let there = stage.listing();
+        let refusal = stage.wrap("web", PROFILE).unwrap_err();
+        assert_eq!(refusal, Refusal::Unfit(words.to_string()));
+        assert_eq!(stage.listing(), there, "{name}");
+    }
+    let stage = Stage::new("unread");
+    stage.script("web", WEB, "");
+    let text = fs::read_to_string(stage.top.join("rc.subr")).unwrap();
+    let elsewhere = text.replacen("/etc/rc.d", "/nowhere/rc.d", 1);
+    fs::write(stage.top.join("rc.subr"), elsewhere).unwrap();
+    let there = stage.listing();
+    let Refusal::Unfit(words) = stage.wrap("web", PROFILE).unwrap_err() else {
+        panic!("wrapped")
+    };
+    assert!(words.starts_with("rc.subr(8) doesn't read "), "{words}");
+    assert_eq!(stage.listing(), there);
+}
+
+#[test]
+fn what_the_script_did_for_its_process_is_named_with_the_key_that_does_it_now() {
+    let stage = Stage::new("notes");
+    let after = "web_nice=5; web_env='A=b'; web_limits='-n 10'; stop_cmd=web_stop; web_user=nobody";
+    stage.script("web", &format!("{WEB}\n{after}"), "");
+    let wrapping = stage.wrap("web", PROFILE).unwrap();
+    assert_eq!(
+        wrapping.notes,
+        [
+            "web_nice (5) has no effect any more: nice of the profile does that",
+            "web_env (A=b) has no effect any more: env of the profile does that",
+            "web_limits (-n 10) has no effect any more: [limits] of the profile does that",
+            "stop is the script's own web_stop, on the host",
+            "the script's user is nobody, and the profile's is www",
+        ]
+    );
+}
+
+#[test]
+fn settings_that_would_run_past_jailrun_later_stop_the_script() {
+    let stage = Stage::new("later");
+    stage.script("web", WEB, "");
+    stage.wrap("web", PROFILE).unwrap();
+    let text = fs::read_to_string(stage.conf("web")).unwrap();
+    for setting in ["web_chroot=/jail", "web_profiles=a", "web_instances=a"] {
+        fs::write(stage.conf("web"), format!("{setting}\n{text}")).unwrap();
+        let refusal = stage.wrap("web", PROFILE).unwrap_err();
+        // The lines end the script before it has run anything.
+        assert!(
+            matches!(&refusal, Refusal::System(words) | Refusal::Unfit(words) if !words.is_empty())
+        );
+        assert!(matches!(wrap::name_of(&stage.places, "web"), Ok(name) if name == "web"));
+    }
+}
+
+#[test]
+fn a_script_that_is_gone_can_still_be_unwrapped() {
+    let stage = Stage::new("gone");
+    stage.script("web", WEB, "");
+    let script = stage.top.join("etc/rc.d/web");
+    stage.wrap("web", PROFILE).unwrap();
+    fs::remove_file(&script).unwrap();
+    assert_eq!(stage.unwrap("web"), Ok(true));
+    assert!(!stage.conf("web").exists() && !stage.link("web").exists());
+    for bad in ["../web", "", ".", "web/x"] {
+        let refusal = wrap::name_of(&stage.places, bad).unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal::Usage("no such rc.d script".to_string()),
+            "{bad}"
+        );
+    }
+}
