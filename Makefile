@@ -33,7 +33,7 @@ freebsd:
 # From another system: the tests that rest on FreeBSD's kernel or files, on a FreeBSD host. How it is
 # reached is told by tools/run-on-freebsd; all others run the same there, and slower.
 test-freebsd:
-	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
+	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test real_capsicum --test cli \
 	    --test rc -- --test-threads=1 --nocapture --skip rehearses
 
 # Launches against the least that they could cost and against jail(8); from another system, on that host.
