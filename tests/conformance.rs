@@ -476,6 +476,70 @@ fn a_bound_socket_holds_its_file_system_and_nobody_waits_for_it<K: Kernel>(
     kernel.unmount(fsid, Force::No).unwrap();
 }
 
+fn a_sockets_file_says_whether_somebody_has_it_open<K: Kernel>(kernel: &mut K, base: &str) {
+    let address = SocketAddress::Unix(format!("{base}/socket"));
+    let stream = kernel.socket(SocketKind::UnixStream).unwrap();
+    kernel.bind(stream, &address).unwrap();
+    let asking = kernel.socket(SocketKind::UnixDatagram).unwrap();
+    assert_eq!(errno(kernel.connect(asking, &address)), Errno::EPROTOTYPE);
+    let other = kernel.socket(SocketKind::UnixStream).unwrap();
+    assert_eq!(errno(kernel.bind(other, &address)), Errno::EADDRINUSE);
+    kernel.close(stream).unwrap();
+    assert_eq!(errno(kernel.connect(asking, &address)), Errno::ECONNREFUSED);
+    assert_eq!(errno(kernel.bind(other, &address)), Errno::EADDRINUSE);
+    kernel.close(other).unwrap();
+    kernel.close(asking).unwrap();
+    let path = address.path().unwrap();
+    kernel.unlinkat(At::Cwd, path, Unlink::File).unwrap();
+}
+
+fn an_address_is_bound_once_and_only_where_it_is<K: Kernel>(kernel: &mut K, _base: &str) {
+    let address = SocketAddress::Inet("127.0.0.1:7731".parse().unwrap());
+    let elsewhere = SocketAddress::Inet("192.0.2.77:7731".parse().unwrap());
+    let first = kernel.socket(SocketKind::Tcp).unwrap();
+    kernel
+        .setsockopt(first, SocketOption::ReuseAddress)
+        .unwrap();
+    assert_eq!(errno(kernel.bind(first, &elsewhere)), Errno::EADDRNOTAVAIL);
+    kernel.bind(first, &address).unwrap();
+    kernel.listen(first, 5).unwrap();
+    let second = kernel.socket(SocketKind::Tcp).unwrap();
+    kernel
+        .setsockopt(second, SocketOption::ReuseAddress)
+        .unwrap();
+    assert_eq!(errno(kernel.bind(second, &address)), Errno::EADDRINUSE);
+    kernel.close(second).unwrap();
+    kernel.close(first).unwrap();
+}
+
+fn capability_mode_refuses_names_and_rights_only_shrink<K: Kernel>(kernel: &mut K, base: &str) {
+    let held = kernel.openat(At::Cwd, base, Open::Directory).unwrap();
+    kernel.cap_rights_limit(held, Rights::FSTAT).unwrap();
+    let more = Rights::all_of(&[Rights::FSTAT, Rights::READ]);
+    assert_eq!(
+        errno(kernel.cap_rights_limit(held, more)),
+        Errno::ENOTCAPABLE
+    );
+    assert_eq!(
+        errno(kernel.cap_ioctls_limit(held, &[1])),
+        Errno::ENOTCAPABLE
+    );
+    let path = base.to_string();
+    let child = kernel
+        .fork(move |kernel| {
+            kernel.cap_enter().unwrap();
+            let refused = errno(kernel.openat(At::Cwd, &path, Open::Directory));
+            let program = kernel.execve(&path, &[], &[]);
+            let is_refused = program.err().map(|failure| failure.errno) == Some(Errno::ECAPMODE);
+            let still = kernel.fstat(held).is_ok();
+            Err(i32::from(refused == Errno::ECAPMODE && is_refused && still))
+        })
+        .unwrap();
+    let ended = kernel.waitpid(Some(child), true).unwrap();
+    assert_eq!(ended, Some((child, Ending::Exited(1))));
+    kernel.close(held).unwrap();
+}
+
 fn a_childs_end_is_an_event<K: Kernel>(kernel: &mut K, _base: &str) {
     let queue = kernel.kqueue().unwrap();
     kernel
@@ -529,6 +593,9 @@ facts![
     a_lock_belongs_to_the_open_file,
     a_closed_end_is_eof_here_and_epipe_there,
     a_bound_socket_holds_its_file_system_and_nobody_waits_for_it,
+    a_sockets_file_says_whether_somebody_has_it_open,
+    an_address_is_bound_once_and_only_where_it_is,
+    capability_mode_refuses_names_and_rights_only_shrink,
     a_childs_end_is_an_event,
 ];
 
