@@ -6,9 +6,9 @@ use crate::paths::Last;
 use crate::text::Text;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong};
 use libc::{
-    AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_ACCMODE,
-    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY, mode_t,
-    off_t, stat as Stat, statfs as Statfs, timespec, timeval,
+    AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, ENXIO, O_ACCMODE,
+    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY,
+    mode_t, off_t, stat as Stat, statfs as Statfs, timespec, timeval,
 };
 
 const O_PATH: c_int = 0x40_0000;
@@ -254,11 +254,13 @@ export! {
         })
     }
 
-    fn [truncate _truncate] (path: *const c_char, length: off_t) -> c_int {
-        with_file(path, O_WRONLY, Last::Follow, &|fd| {
+    fn [truncate _truncate](path: *const c_char, length: off_t) -> c_int {
+        // A fifo is not waited for: there is nothing to cut off.
+        let result = with_file(path, O_WRONLY | O_NONBLOCK, Last::Follow, &|fd| {
             // SAFETY: ftruncate(2) of a descriptor of ours.
             unsafe { libc::ftruncate(fd, length) }.into()
-        }) as c_int
+        });
+        if result < 0 && raw::errno() == ENXIO { 0 } else { result as c_int }
     }
     fn [statfs _statfs] (path: *const c_char, into: *mut Statfs) -> c_int {
         with_file(path, O_PATH, Last::Follow, &|fd| {
@@ -329,9 +331,15 @@ fn with_file(
     result
 }
 
-/// For ourselves. Errno is set where it fails.
+/// For ourselves; what is no file is not waited for. Errno is set where it fails.
 pub fn open_for_reading(path: *const c_char) -> c_int {
-    open_at(Point::None, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0)
+    open_at(
+        Point::None,
+        AT_FDCWD,
+        path,
+        O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+        0,
+    )
 }
 
 pub fn is_executable(path: *const c_char) -> bool {
