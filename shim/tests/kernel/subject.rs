@@ -363,9 +363,15 @@ fn names_of_files(p: &dyn Fn(&str) -> String) {
     say("truncate a fifo", unsafe {
         libc::truncate(c(&p("fifo")).as_ptr(), 0)
     });
-    let none = [null(), null()];
+    let (none, one) = ([null()], [c"x".as_ptr(), null()]);
+    for path in [c(&p("fifo")), c("/bin/echo")] {
+        say("execute with no name", unsafe {
+            libc::execve(path.as_ptr(), none.as_ptr(), none.as_ptr())
+        });
+    }
+    let fifo = c(&p("fifo"));
     say("execute a fifo", unsafe {
-        libc::execve(c(&p("fifo")).as_ptr(), none.as_ptr(), none.as_ptr())
+        libc::execve(fifo.as_ptr(), one.as_ptr(), none.as_ptr())
     });
     for name in ["fifo", "d/fifo", "none", "d", "loop", "loop/x"] {
         say(&format!("unlink {name}"), unsafe {
