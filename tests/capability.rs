@@ -320,6 +320,33 @@ fn the_shim_is_loaded_by_descriptor_and_without_capability_mode_by_path() {
 }
 
 #[test]
+fn syslogs_relay_is_connected_to_before_capability_mode() {
+    let world = with_shim(enforced("preopen = true\n"));
+    let text = ENFORCED.replace("[root]", "[root]\nsockets = [\"syslog\"]");
+    let text = format!("user = \"www\"\n{text}preopen = true\n");
+    let mut world = world;
+    world.file(&format!("{PROFILES}/x.toml"), 0o644, 0, 0, text.as_bytes());
+    let report = launch(&world, &[]);
+    assert_eq!(
+        report.ending,
+        Ending::Exited(0),
+        "{:?}",
+        report.world.stderr
+    );
+    let executed = &report.world.executed[0];
+    let told = executed
+        .environment
+        .iter()
+        .find_map(|text| text.strip_prefix("JAILRUN_LOG="));
+    let number: i32 = told.unwrap().parse().unwrap();
+    assert!(
+        executed.fds.contains(&(number, "socket".to_string())),
+        "{:?}",
+        executed.fds
+    );
+}
+
+#[test]
 fn a_script_runs_by_its_interpreter() {
     let mut world = with_shim(enforced("preopen = true\n"));
     world.file(

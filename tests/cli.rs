@@ -59,6 +59,9 @@ fn is_golden(name: &str, said: &str) {
 /// Profiles with a program; the others are there to be included.
 const RUNNABLE: [&str; 3] = ["fetch", "shell", "www"];
 
+/// Daemons of packages. Their launches are real ones, in tests/real_daemons; one is rehearsed as well.
+const DAEMONS: [&str; 5] = ["lighttpd", "memcached", "mosquitto", "nginx", "redis"];
+
 fn shipped() -> Vec<String> {
     let names = fs::read_dir(here("profiles")).unwrap();
     let mut names: Vec<String> = names
@@ -103,6 +106,10 @@ fn every_shipped_profile_is_good_and_its_plan_is_as_written() {
             &file,
         ]));
         let said = jailrunctl(&["plan", &file]);
+        if DAEMONS.contains(&name.as_str()) {
+            assert!(said.ends_with("exit status 0\n"), "{said}");
+            continue;
+        }
         match RUNNABLE.contains(&name.as_str()) {
             true => is_golden(&format!("plan-{name}"), &said),
             false => assert!(said.ends_with("exit status 78\n"), "{said}"),
@@ -132,7 +139,7 @@ fn every_shipped_profile_rehearses_without_a_leak_and_its_timeline_is_as_written
     if is_away() {
         return;
     }
-    for name in RUNNABLE {
+    for name in RUNNABLE.into_iter().chain(["memcached"]) {
         let said = jailrunctl(&["rehearse", &format!("./profiles/{name}.toml")]);
         assert!(said.contains("): nothing is left behind; "), "{said}");
         is_golden(&format!("rehearse-{name}"), &without_numbers(&said));

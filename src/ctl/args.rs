@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 5] = ["learn", "why", "attest", "wrap", "unwrap"];
+pub const NOT_YET: [&str; 3] = ["learn", "why", "attest"];
 
 /// Shells that complete by a script.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
@@ -17,10 +17,42 @@ pub fn grammar() -> Command {
         .disable_help_subcommand(true)
         .subcommands(of_profiles())
         .subcommands(of_instances())
+        .subcommands(of_services())
 }
 
 fn verb(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).disable_help_flag(false)
+}
+
+/// Verbs about rc.d scripts.
+fn of_services() -> Vec<Command> {
+    let service = || {
+        Arg::new("service")
+            .value_name("SERVICE")
+            .help("The name of an rc.d script, as service(8) takes it")
+    };
+    let as_profile = Arg::new("as-profile")
+        .long("profile")
+        .value_name("PROFILE")
+        .help("Which profile, if not that of the service's name");
+    let dry_run = Arg::new("dry-run")
+        .long("dry-run")
+        .action(ArgAction::SetTrue)
+        .help("Say what would be written, and write nothing");
+    let all = Arg::new("all")
+        .long("all")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("service")
+        .help("Of every service that is wrapped, also of those that run");
+    vec![
+        verb(
+            "wrap",
+            "Let an rc.d script start its daemon under a profile",
+        )
+        .args([service().required(true), as_profile, dry_run, json()]),
+        verb("unwrap", "Let an rc.d script start its daemon as before")
+            .args([service().required_unless_present("all"), all]),
+    ]
 }
 
 /// Verbs about what is written.

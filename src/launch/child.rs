@@ -15,7 +15,8 @@
 //! ```
 
 use crate::kernel::{
-    At, Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, Rights, UNLIMITED,
+    At, Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, Rights, SocketAddress, SocketKind,
+    UNLIMITED,
 };
 use crate::plan::ChildPlan;
 use crate::plan::capability::{Capability, Descriptor};
@@ -320,9 +321,11 @@ fn open<K: Kernel>(
         failure.text = format!("descriptor {}, {path}", descriptor.fd.0);
         at("open what the program has in capability mode")(failure)
     };
-    let fd = kernel
-        .openat(At::Cwd, path, descriptor.how(is_static))
-        .map_err(failed)?;
+    let fd = match descriptor.how(is_static) {
+        Some(how) => kernel.openat(At::Cwd, path, how),
+        None => connected(kernel, path),
+    };
+    let fd = fd.map_err(failed)?;
     if fd == descriptor.fd && !descriptor.stays {
         return Ok(());
     }
@@ -332,6 +335,13 @@ fn open<K: Kernel>(
         true => Ok(()),
         false => kernel.close(fd).map_err(failed),
     }
+}
+
+/// A message socket whose messages go to the one at a path.
+fn connected<K: Kernel>(kernel: &mut K, path: &str) -> Result<Fd, Failure> {
+    let fd = kernel.socket(SocketKind::UnixDatagram)?;
+    kernel.connect(fd, &SocketAddress::Unix(path.to_string()))?;
+    Ok(fd)
 }
 
 fn limit<K: Kernel>(kernel: &mut K, descriptor: &Descriptor) -> Result<(), Stopped> {

@@ -23,7 +23,7 @@ pub fn open<K: Kernel>(
     }
     let fd = kernel.socket(socket.kind)?;
     let place = done.len();
-    done.push(Undo::CloseSocket {
+    done.push(Undo::CloseListener {
         fd,
         address: socket.address.clone(),
         file: None,
@@ -36,7 +36,7 @@ pub fn open<K: Kernel>(
         Some(path) => {
             let made = bind_file(kernel, fd, socket)?;
             if let Some(undo) = done.get_mut(place) {
-                *undo = Undo::CloseSocket {
+                *undo = Undo::CloseListener {
                     fd,
                     address: socket.address.clone(),
                     file: Some(made),

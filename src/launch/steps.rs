@@ -69,7 +69,7 @@ pub enum Undo {
         lock: Fd,
     },
     /// A socket, and the device and inode of its file if it has one.
-    CloseSocket {
+    CloseListener {
         fd: Fd,
         address: SocketAddress,
         file: Option<(u64, u64)>,
@@ -105,7 +105,9 @@ impl std::fmt::Display for Undo {
                     alias.address, alias.interface
                 )
             }
-            Undo::CloseSocket { address, .. } => write!(formatter, "close the socket at {address}"),
+            Undo::CloseListener { address, .. } => {
+                write!(formatter, "close the socket at {address}")
+            }
             Undo::RemoveRule(filter) => write!(formatter, "remove the rctl rule {filter}"),
             Undo::EndChild(pid) => write!(formatter, "end the process {}", pid.0),
             Undo::RemoveJail(jail) => write!(formatter, "remove the jail {}", jail.id.0),
@@ -325,7 +327,7 @@ pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
         Undo::CloseSkeleton(fd) | Undo::CloseLog(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
-        Undo::CloseSocket { fd, address, file } => {
+        Undo::CloseListener { fd, address, file } => {
             listener::close(kernel, *fd, address.path(), *file)
         }
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {

@@ -42,6 +42,8 @@ pub enum Use {
     Devices,
     /// A directory of sockets of the host's.
     Sockets,
+    /// A socket that is connected to the relay of syslog(3).
+    Log,
 }
 
 /// One descriptor that the program has.
@@ -171,6 +173,7 @@ impl Use {
                 Rights::MMAP_ANY,
                 Rights::IOCTL,
             ]),
+            Use::Log => Rights::all_of(&[ANY, Rights::WRITE]),
             Use::Sockets => {
                 Rights::all_of(&[ANY, Rights::LOOKUP, Rights::READ, Rights::CONNECT_AT])
             }
@@ -192,18 +195,19 @@ impl Use {
         }
     }
 
-    /// How it is opened. A static program need not be readable.
-    fn how(&self, is_static: bool) -> Open {
+    /// How it is opened; `None` for what is connected. A static program need not be readable.
+    fn how(&self, is_static: bool) -> Option<Open> {
         match self {
-            Use::Program if is_static => Open::Execute,
-            Use::Linker | Use::Program | Use::Shim => Open::Read,
-            _ => Open::Directory,
+            Use::Program if is_static => Some(Open::Execute),
+            Use::Linker | Use::Program | Use::Shim => Some(Open::Read),
+            Use::Log => None,
+            _ => Some(Open::Directory),
         }
     }
 }
 
 impl Descriptor {
-    pub fn how(&self, is_static: bool) -> Open {
+    pub fn how(&self, is_static: bool) -> Option<Open> {
         self.purpose.how(is_static)
     }
 }
@@ -225,6 +229,7 @@ impl fmt::Display for Descriptor {
             Use::Writable { executes: false } => write!(formatter, "{path}, to write"),
             Use::Devices => write!(formatter, "devices in {path}"),
             Use::Sockets => write!(formatter, "sockets in {path}"),
+            Use::Log => write!(formatter, "connected to {path}"),
         }?;
         write!(formatter, " ({}", self.purpose.rights().names().join(" "))?;
         let ioctls: Vec<&str> = self
@@ -308,6 +313,12 @@ impl Capability {
             directories.push(format!("{}={path}", numbers.open(purpose, &path, true).0));
         }
         environment.push(format!("JAILRUN_DIRS={}", directories.join("\n")));
+        let log = tree.nodes().find(|(_, node)| node.what == What::Socket);
+        // The shim alone knows what to do with it.
+        if let Some((path, _)) = log.filter(|_| capable.shim.is_some()) {
+            let log = numbers.open(Use::Log, path, true).0;
+            environment.push(format!("JAILRUN_LOG={log}"));
+        }
         words.extend(capable.interpreter.iter().cloned());
         words.extend(arguments.iter().cloned());
         Capability {

@@ -1,6 +1,7 @@
 //! What goes wrong in a run, and at which call: refusals, kills, others' acts, and others' turns.
 
 use super::World;
+use super::world::{Process, State};
 use crate::kernel::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -58,5 +59,36 @@ impl Faults {
     pub fn meddle(mut self, call: u64, act: Meddler) -> Faults {
         self.meddle.insert(call, act);
         self
+    }
+}
+
+impl World {
+    /// The next process that can run, after this one and in a circle, has its turn; or, after as long a
+    /// time as it takes, the next that waits for a moment. False: there is none.
+    pub(super) fn give_way(&mut self, pid: i32) -> bool {
+        let can_run = |process: &&Process| match process.state {
+            State::Ready => process.pid != pid,
+            State::Blocked { .. } => self.is_satisfied(process.pid),
+            State::Program | State::Ended(_) => false,
+        };
+        let after = self.processes.range(pid + 1..).map(|(_, process)| process);
+        let before = self.processes.range(..pid).map(|(_, process)| process);
+        let next = after.chain(before).find(can_run).map(|process| process.pid);
+        let sleeper = || {
+            let moment = |process: &Process| match process.state {
+                State::Blocked { deadline, .. } => deadline.map(|moment| (moment, process.pid)),
+                _ => None,
+            };
+            self.processes.values().filter_map(moment).min()
+        };
+        let next = match next {
+            Some(next) => Some((self.clock_ms, next)),
+            None => sleeper(),
+        };
+        next.is_some_and(|(moment, next)| {
+            self.clock_ms = self.clock_ms.max(moment);
+            self.resume(next);
+            true
+        })
     }
 }

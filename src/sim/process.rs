@@ -59,23 +59,7 @@ impl World {
         }
     }
 
-    /// The next process that can run, after this one and in a circle, has its turn. False: there is none.
-    pub(super) fn give_way(&mut self, pid: i32) -> bool {
-        let can_run = |process: &&Process| match process.state {
-            State::Ready => process.pid != pid,
-            State::Blocked { .. } => self.is_satisfied(process.pid),
-            State::Program | State::Ended(_) => false,
-        };
-        let after = self.processes.range(pid + 1..).map(|(_, process)| process);
-        let before = self.processes.range(..pid).map(|(_, process)| process);
-        let next = after.chain(before).find(can_run).map(|process| process.pid);
-        next.is_some_and(|next| {
-            self.resume(next);
-            true
-        })
-    }
-
-    fn resume(&mut self, pid: i32) {
+    pub(super) fn resume(&mut self, pid: i32) {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.state = State::Ready;
         }

@@ -129,6 +129,9 @@ impl World {
                 Description::Bound { kind, inode, .. } if *inode == Some(place.inode) => {
                     Some(*kind)
                 }
+                Description::Datagrams {
+                    place: Some(bound), ..
+                } if bound.inode == place.inode => Some(SocketKind::UnixDatagram),
                 _ => None,
             });
         match theirs {

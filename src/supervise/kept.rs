@@ -34,7 +34,7 @@ impl Kept {
     /// In the profile's order.
     pub fn sockets(&self) -> Vec<Fd> {
         let sockets = self.done.iter().filter_map(|undo| match undo {
-            Undo::CloseSocket { fd, .. } => Some(*fd),
+            Undo::CloseListener { fd, .. } => Some(*fd),
             _ => None,
         });
         sockets.collect()

@@ -12,6 +12,7 @@ mod plumbing;
 mod ready;
 mod relay;
 mod service;
+mod starter;
 pub mod watch;
 
 use crate::error::Error;
@@ -19,7 +20,7 @@ use crate::exit::Exit;
 use crate::front;
 use crate::host::{self, Purpose};
 use crate::instances::seconds;
-use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open, Pid, Severity, signal};
+use crate::kernel::{Ending, Failure, Fd, Kernel, Pid, Severity, signal};
 use crate::launch::journal::{self, Head, Journal, State};
 use crate::launch::pidfile::{self, Pidfile};
 use crate::launch::{self, cleanup, instance, writers};
@@ -209,7 +210,9 @@ impl Session<'_> {
                 leftovers: once.leftovers,
             };
             // What couldn't be taken back must not pile up.
-            let is_last = once.was_stopped || !ended.leftovers.is_empty();
+            // A script waits to be told that its service didn't start, or what its command ended with.
+            let never_ran = self.job.permit.is_linked() && !self.is_ready;
+            let is_last = once.was_stopped || never_ran || !ended.leftovers.is_empty();
             if is_last || !wants_restart(&supervise, self.job, ended.ending) {
                 return Ok(ended);
             }
@@ -367,20 +370,6 @@ impl Session<'_> {
         }
         if self.job.permit.detaches() {
             self.let_go(kernel);
-        }
-    }
-
-    /// Whoever waits for the ends of the caller's descriptors waits no longer.
-    fn let_go<K: Kernel>(&self, kernel: &mut K) {
-        if let Ok(null) = kernel.openat(At::Cwd, "/dev/null", Open::Device) {
-            for number in 0..3 {
-                let _ = kernel.dup2(null, Fd(number), true);
-            }
-            // Their numbers stay taken: what is still written to them must reach nobody else.
-            for fd in [self.job.status, self.job.front].into_iter().flatten() {
-                let _ = kernel.dup2(null, fd, false);
-            }
-            let _ = kernel.close(null);
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Drain {
     partial: Vec<u8>,
     dropped: u64,
     pid: Pid,
+    /// Also to our own standard error.
+    echoes: bool,
 }
 
 impl Drain {
@@ -56,12 +58,18 @@ impl Drain {
             partial: Vec::new(),
             dropped: 0,
             pid: Pid(0),
+            echoes: false,
         }))
     }
 
     /// Whose output it is, for syslog.
     pub fn set_pid(&mut self, pid: Pid) {
         self.pid = pid;
+    }
+
+    /// Whether somebody waits for what the service says while it starts.
+    pub fn echo(&mut self, wanted: bool) {
+        self.echoes = wanted;
     }
 
     /// Reads once. True while there may be more to come.
@@ -98,6 +106,10 @@ impl Drain {
     }
 
     fn take<K: Kernel>(&mut self, kernel: &mut K, bytes: &[u8]) {
+        if self.echoes {
+            // Who doesn't read it finds it in the log.
+            let _ = kernel.write_briefly(Fd(2), bytes);
+        }
         if let Sink::File { fd, .. } = &self.sink {
             let fd = *fd;
             let lost = !write_whole(kernel, fd, bytes);

@@ -96,11 +96,16 @@ impl Relay {
     }
 
     fn pass_on<K: Kernel>(&mut self, kernel: &mut K, message: &[u8]) {
+        // In a flood no work is done for what isn't sent.
+        if self.allowance == 0 {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
         let (severity, line) = understood(message);
         if line.is_empty() {
             return;
         }
-        if self.allowance == 0 || self.send(kernel, severity, &line).is_err() {
+        if self.send(kernel, severity, &line).is_err() {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }

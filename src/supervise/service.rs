@@ -14,7 +14,7 @@ use crate::plan::Plan;
 
 /// A running service, until its jail is empty.
 pub struct Service<'a, K> {
-    kernel: &'a mut K,
+    pub(super) kernel: &'a mut K,
     plan: &'a Plan,
     pub running: Running,
     /// How the first process ended.
@@ -25,7 +25,9 @@ pub struct Service<'a, K> {
     pub plumbing: Plumbing,
     relay: Option<Relay>,
     front: Option<Fd>,
-    forking: bool,
+    pub(super) forking: bool,
+    /// A command of an rc.d script beside its running service.
+    pub(super) is_beside: bool,
     /// What is still waited for, until it is ready.
     ports: Option<Ports>,
     /// Why it was stopped before it was ready.
@@ -53,6 +55,7 @@ impl<'a, K: Kernel> Service<'a, K> {
             plumbing,
             front: job.front,
             forking: job.permit.profile().forking,
+            is_beside: job.permit.is_linked() && job.permit.is_one_off(),
             ports,
             too_late: None,
         }
@@ -79,9 +82,9 @@ impl<'a, K: Kernel> Service<'a, K> {
         journal: &mut Journal,
         ears: &mut Ears,
     ) -> Result<(), Failure> {
-        let (jid, pid) = (self.running.jail.id.0, self.running.pid);
         if let Some((drain, reader)) = &mut self.plumbing.drain {
-            drain.set_pid(pid);
+            drain.set_pid(self.running.pid);
+            drain.echo(session.job.permit.is_linked() && self.forking);
             ears.output(self.kernel, *reader)?;
         }
         if let Some(relay) = &self.relay {
@@ -89,8 +92,11 @@ impl<'a, K: Kernel> Service<'a, K> {
         }
         loop {
             self.reap()?;
-            if !session.is_ready && !self.was_stopped && self.looks_ready(journal)? {
-                session.ready(self.kernel, ears, jid, pid);
+            if !session.is_ready && !self.was_stopped && self.looks_ready(session, journal)? {
+                self.tell_ready(session, ears);
+            }
+            if self.is_beside && self.first.is_some() {
+                self.end_beside(session)?;
             }
             if ears.jail_is_gone() {
                 // Both may have come at once; the rest is reaped when the jail is taken back.
@@ -103,6 +109,10 @@ impl<'a, K: Kernel> Service<'a, K> {
             let patience = moments.iter().flatten().min();
             match ears.hear(self.kernel, patience.map(|end| end.saturating_sub(now)))? {
                 Heard::Stop => self.stop(journal)?,
+                // An rc.d script stops its service by the signal that the daemon's manual names.
+                Heard::Pass(number) if number == self.plan.supervise().stop_signal => {
+                    self.stop(journal)?;
+                }
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
                 Heard::Log => self.relay(),
@@ -119,8 +129,12 @@ impl<'a, K: Kernel> Service<'a, K> {
     }
 
     /// Executed; its first process ended, where it daemonizes; its ports open, where they count.
-    fn looks_ready(&mut self, journal: &mut Journal) -> Result<bool, Failure> {
-        if self.forking && self.first != Some(Ending::Exited(0)) {
+    fn looks_ready(
+        &mut self,
+        session: &Session<'_>,
+        journal: &mut Journal,
+    ) -> Result<bool, Failure> {
+        if self.forking && !self.has_forked(session)? {
             return Ok(false);
         }
         let Some(ports) = &mut self.ports else {
@@ -146,7 +160,7 @@ impl<'a, K: Kernel> Service<'a, K> {
         Ok(())
     }
 
-    fn pump(&mut self, ears: &mut Ears) {
+    pub(super) fn pump(&mut self, ears: &mut Ears) {
         if let Some((drain, reader)) = &mut self.plumbing.drain
             && !drain.pump(self.kernel, *reader)
         {
@@ -155,7 +169,7 @@ impl<'a, K: Kernel> Service<'a, K> {
     }
 
     /// Sends SIGKILL to all that is left.
-    fn remove(&mut self) -> Result<(), Failure> {
+    pub(super) fn remove(&mut self) -> Result<(), Failure> {
         match self.kernel.jail_remove(self.running.jail.descriptor) {
             // It has gone by itself, or an administrator was faster.
             Err(failure) if !matches!(failure.errno, Errno::ENOENT | Errno::EINVAL) => Err(failure),

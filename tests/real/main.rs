@@ -13,6 +13,8 @@ mod confinement;
 #[cfg(target_os = "freebsd")]
 mod ctl;
 #[cfg(target_os = "freebsd")]
+mod daemon8;
+#[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
 mod leaks;
@@ -20,6 +22,8 @@ mod leaks;
 mod ready;
 #[cfg(target_os = "freebsd")]
 mod supervision;
+#[cfg(target_os = "freebsd")]
+mod terminals;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]

@@ -171,3 +171,33 @@ fn the_supervisor_stays_small() {
     wait(running);
     fixture.nothing_is_left();
 }
+
+#[test]
+fn lines_of_output_arrive_in_syslogd_with_facility_priority_tag_and_pid() {
+    let (log, conf) = ("/var/log/jrtest-lines.log", "/etc/syslog.d/jrtest.conf");
+    let script = "echo to output; echo to error >&2; printf 'two\\\\nlines'; exec sleep 100";
+    let top = format!("args = [\"-c\", \"{script}\"]");
+    let more = "[supervise]\noutput = \"syslog\"\nsyslog_facility = \"local3\"\nsyslog_tag = \"jrtest-tag\"\n";
+    let fixture = Fixture::with("lines", &top, more);
+    // This facility at this very level, and nothing else.
+    let select = format!("mkdir -p /etc/syslog.d; echo 'local3.=info {log}' > {conf}; touch {log}");
+    sh(&format!("{select}; service syslogd onereload"));
+    let running = fixture.command().spawn().unwrap();
+    let lines = || sh(&format!("cat {log}"));
+    until("the lines", || lines().contains("two"));
+    let pid = sh(&format!("pgrep -j {} sleep", fixture.jail()));
+    kill("TERM", running.id());
+    wait(running);
+    // The last one had no end.
+    until("all of them", || lines().contains("]: lines"));
+    let said: Vec<String> = lines().lines().map(str::to_string).collect();
+    for (line, words) in said.iter().zip(["to output", "to error", "two", "lines"]) {
+        assert!(
+            line.ends_with(&format!(" jrtest-tag[{pid}]: {words}")),
+            "{said:?}"
+        );
+    }
+    assert_eq!(said.len(), 4, "{said:?}");
+    sh(&format!("rm {conf} {log}; service syslogd onereload"));
+    fixture.nothing_is_left();
+}
