@@ -157,23 +157,23 @@ export! {
     }
     fn [rename _rename] (old: *const c_char, new: *const c_char) -> c_int {
         let (old, new) = ((AT_FDCWD, old, Last::Itself), (AT_FDCWD, new, Last::Itself));
-        two(old, new, &raw::renameat) as c_int
+        two(old, new, false, &raw::renameat) as c_int
     }
     fn [renameat _renameat] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char) -> c_int {
-        two((fd, old, Last::Itself), (other, new, Last::Itself), &raw::renameat) as c_int
+        two((fd, old, Last::Itself), (other, new, Last::Itself), false, &raw::renameat) as c_int
     }
     fn [renameat2] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char, flags: c_uint) -> c_int {
-        two((fd, old, Last::Itself), (other, new, Last::Itself), &|fd, old, other, new| {
+        two((fd, old, Last::Itself), (other, new, Last::Itself), false, &|fd, old, other, new| {
             raw::renameat2(fd, old, other, new, flags as c_int)
         }) as c_int
     }
     fn [link _link] (old: *const c_char, new: *const c_char) -> c_int {
         let (old, new) = ((AT_FDCWD, old, Last::Follow), (AT_FDCWD, new, Last::Itself));
-        two(old, new, &|fd, old, other, new| raw::linkat(fd, old, other, new, AT_SYMLINK_FOLLOW)) as c_int
+        two(old, new, true, &|fd, old, other, new| raw::linkat(fd, old, other, new, AT_SYMLINK_FOLLOW)) as c_int
     }
     fn [linkat _linkat] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char, flags: c_int) -> c_int {
         let which = if flags & AT_SYMLINK_FOLLOW != 0 { Last::Follow } else { Last::Itself };
-        two((fd, old, which), (other, new, Last::Itself), &|fd, old, other, new| {
+        two((fd, old, which), (other, new, Last::Itself), true, &|fd, old, other, new| {
             raw::linkat(fd, old, other, new, flags)
         }) as c_int
     }
