@@ -206,6 +206,14 @@ fn program(path: *const c_char) -> Result<c_int, c_int> {
     Ok(fd)
 }
 
+/// The kernel executes nothing without a name, which rtld would take from the program's first argument.
+fn has_arguments(argv: *const *const c_char) -> Result<(), c_int> {
+    if argv.is_null() {
+        return Err(EFAULT);
+    }
+    strings(argv).next().map(|_| ()).ok_or(libc::EINVAL)
+}
+
 /// How many arguments of ours come before the program's own.
 const MORE: usize = 8;
 
@@ -329,10 +337,6 @@ fn load(
     ] {
         arguments.push(argument)?;
     }
-    // rtld takes the next for the program's name, whatever it is.
-    if first.is_empty() && strings(argv).next().is_none() {
-        arguments.push(c"".as_ptr())?;
-    }
     fill(&mut arguments, first, argv, skip)?;
     let directory = working_directory()?;
     let variables = environment(state, envp, &directory)?;
@@ -374,12 +378,18 @@ export! {
         if path.is_null() {
             return raw::fail(EFAULT);
         }
+        if let Err(errno) = has_arguments(argv) {
+            return raw::fail(errno);
+        }
         execute(path, argv, envp)
     }
     fn [fexecve _fexecve] (fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
         let Some(state) = state::confined() else {
             return raw::fexecve(fd, argv, envp) as c_int;
         };
+        if let Err(errno) = has_arguments(argv) {
+            return raw::fail(errno);
+        }
         let mut head = [0; HEAD];
         match kind(fd, &mut head) {
             Ok(Kind::Dynamic) => raw::fail(load(state, fd, &[], argv, 0, envp).err().unwrap_or(EFAULT)),

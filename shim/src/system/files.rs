@@ -6,9 +6,9 @@ use crate::paths::Last;
 use crate::text::Text;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong};
 use libc::{
-    AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, O_ACCMODE,
-    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY, mode_t,
-    off_t, stat as Stat, statfs as Statfs, timespec, timeval,
+    AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, ENXIO, O_ACCMODE,
+    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY,
+    mode_t, off_t, stat as Stat, statfs as Statfs, timespec, timeval,
 };
 
 const O_PATH: c_int = 0x40_0000;
@@ -157,23 +157,23 @@ export! {
     }
     fn [rename _rename] (old: *const c_char, new: *const c_char) -> c_int {
         let (old, new) = ((AT_FDCWD, old, Last::Itself), (AT_FDCWD, new, Last::Itself));
-        two(old, new, &raw::renameat) as c_int
+        two(old, new, false, &raw::renameat) as c_int
     }
     fn [renameat _renameat] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char) -> c_int {
-        two((fd, old, Last::Itself), (other, new, Last::Itself), &raw::renameat) as c_int
+        two((fd, old, Last::Itself), (other, new, Last::Itself), false, &raw::renameat) as c_int
     }
     fn [renameat2] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char, flags: c_uint) -> c_int {
-        two((fd, old, Last::Itself), (other, new, Last::Itself), &|fd, old, other, new| {
+        two((fd, old, Last::Itself), (other, new, Last::Itself), false, &|fd, old, other, new| {
             raw::renameat2(fd, old, other, new, flags as c_int)
         }) as c_int
     }
     fn [link _link] (old: *const c_char, new: *const c_char) -> c_int {
         let (old, new) = ((AT_FDCWD, old, Last::Follow), (AT_FDCWD, new, Last::Itself));
-        two(old, new, &|fd, old, other, new| raw::linkat(fd, old, other, new, AT_SYMLINK_FOLLOW)) as c_int
+        two(old, new, true, &|fd, old, other, new| raw::linkat(fd, old, other, new, AT_SYMLINK_FOLLOW)) as c_int
     }
     fn [linkat _linkat] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char, flags: c_int) -> c_int {
         let which = if flags & AT_SYMLINK_FOLLOW != 0 { Last::Follow } else { Last::Itself };
-        two((fd, old, which), (other, new, Last::Itself), &|fd, old, other, new| {
+        two((fd, old, which), (other, new, Last::Itself), true, &|fd, old, other, new| {
             raw::linkat(fd, old, other, new, flags)
         }) as c_int
     }
@@ -254,11 +254,13 @@ export! {
         })
     }
 
-    fn [truncate _truncate] (path: *const c_char, length: off_t) -> c_int {
-        with_file(path, O_WRONLY, Last::Follow, &|fd| {
+    fn [truncate _truncate](path: *const c_char, length: off_t) -> c_int {
+        // A fifo is not waited for: there is nothing to cut off.
+        let result = with_file(path, O_WRONLY | O_NONBLOCK, Last::Follow, &|fd| {
             // SAFETY: ftruncate(2) of a descriptor of ours.
             unsafe { libc::ftruncate(fd, length) }.into()
-        }) as c_int
+        });
+        if result < 0 && raw::errno() == ENXIO { 0 } else { result as c_int }
     }
     fn [statfs _statfs] (path: *const c_char, into: *mut Statfs) -> c_int {
         with_file(path, O_PATH, Last::Follow, &|fd| {
@@ -329,9 +331,15 @@ fn with_file(
     result
 }
 
-/// For ourselves. Errno is set where it fails.
+/// For ourselves; what is no file is not waited for. Errno is set where it fails.
 pub fn open_for_reading(path: *const c_char) -> c_int {
-    open_at(Point::None, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0)
+    open_at(
+        Point::None,
+        AT_FDCWD,
+        path,
+        O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+        0,
+    )
 }
 
 pub fn is_executable(path: *const c_char) -> bool {

@@ -7,7 +7,7 @@ use crate::paths::{self, Last, Links};
 use crate::text::{PATH_MAX, Text};
 use core::ffi::{c_char, c_int, c_long};
 use libc::{
-    AT_FDCWD, AT_SYMLINK_NOFOLLOW, EACCES, EEXIST, EFAULT, ENOTDIR, EROFS, O_CREAT, O_EXCL,
+    AT_FDCWD, AT_SYMLINK_NOFOLLOW, EACCES, EEXIST, EFAULT, ENOTDIR, EPERM, EROFS, O_CREAT, O_EXCL,
     O_TRUNC, S_IFDIR, S_IFMT, stat,
 };
 
@@ -238,10 +238,12 @@ fn parent_is_missing(fd: c_int, name: *const c_char) -> Option<c_int> {
 /// A path of a call that has two.
 pub type One = (c_int, *const c_char, Last);
 
-/// Two paths of a call, the second of something that it makes. `call` gets a descriptor and a name for each.
+/// Two paths of a call, the second of something that it makes. `links`: of the same file, which no directory
+/// may be. `call` gets a descriptor and a name for each.
 pub fn two(
     first: One,
     second: One,
+    links: bool,
     call: &dyn Fn(c_int, *const c_char, c_int, *const c_char) -> c_long,
 ) -> c_long {
     let Some(state) = state::confined() else {
@@ -259,7 +261,12 @@ pub fn two(
     if result >= 0 || raw::errno() != ENOTCAPABLE {
         return result;
     }
-    match walked_two((first.0, old, first.2), (second.0, new, second.2), call) {
+    match walked_two(
+        (first.0, old, first.2),
+        (second.0, new, second.2),
+        links,
+        call,
+    ) {
         Ok(result) if result >= 0 => {
             raw::set_errno(before);
             result
@@ -273,12 +280,18 @@ pub fn two(
 fn walked_two(
     first: (c_int, &[u8], Last),
     second: (c_int, &[u8], Last),
+    links: bool,
     call: &dyn Fn(c_int, *const c_char, c_int, *const c_char) -> c_long,
 ) -> Result<c_long, c_int> {
     let (mut old, mut new) = (Text::new(), Text::new());
     canonical(first.0, first.1, first.2, &mut old)?;
-    canonical(second.0, second.1, second.2, &mut new)?;
     let (fd, name) = place(&old, first.2).ok_or(ENOTCAPABLE)?;
+    if let Err(errno) = canonical(second.0, second.1, second.2, &mut new) {
+        // The first name is looked up, and judged, before the second.
+        let there = raw::status(fd, name, AT_SYMLINK_NOFOLLOW)?;
+        let is_directory = there.st_mode & S_IFMT == S_IFDIR;
+        return Err(if is_directory && links { EPERM } else { errno });
+    }
     let (other, made) = place(&new, second.2).ok_or(ENOTCAPABLE)?;
     let result = call(fd, name, other, made);
     if result < 0 && raw::errno() == ENOTCAPABLE {

@@ -10,7 +10,7 @@ const COMMANDS: [&str; 19] = [
     "cd /usr/share && grep -c root /etc/passwd; grep -rl zoneinfo /etc/periodic /usr/share/misc | sort | head -5",
     "find /etc -name 'r*' -type f | sort | head -20; find . -depth; find /etc/none",
     "awk -F: '$3 < 10 { print $1, $6 | \"sort\" }' /etc/passwd",
-    "sort -r /etc/group | head -3; sort /etc/services | uniq | tail -1 | cut -c1-20",
+    "sort -r /etc/group | head -3; sort -S 16m /etc/services | uniq | tail -1 | cut -c1-20",
     "for i in 1 2 3; do echo $i; done | while read n; do echo $((n * 2)); done | tr 2 x; wait",
     "(sleep 0.1; echo late >late) & wait; cat late; echo $(cat late)$(ls); test -d /etc && [ ! -e none ]",
     "mkdir -p a/b/c && echo text >a/b/c/file && ln -s $PWD/a/b link && cp -R a copy && ls -lR . | grep -c file; mv copy moved; \

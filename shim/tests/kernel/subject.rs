@@ -360,6 +360,19 @@ fn names_of_files(p: &dyn Fn(&str) -> String) {
         libc::mkfifo(c(&p("dir/fifo")).as_ptr(), 0o600)
     });
     stat_of(&p("fifo"));
+    say("truncate a fifo", unsafe {
+        libc::truncate(c(&p("fifo")).as_ptr(), 0)
+    });
+    let (none, one) = ([null()], [c"x".as_ptr(), null()]);
+    for path in [c(&p("fifo")), c("/bin/echo")] {
+        say("execute with no name", unsafe {
+            libc::execve(path.as_ptr(), none.as_ptr(), none.as_ptr())
+        });
+    }
+    let fifo = c(&p("fifo"));
+    say("execute a fifo", unsafe {
+        libc::execve(fifo.as_ptr(), one.as_ptr(), none.as_ptr())
+    });
     for name in ["fifo", "d/fifo", "none", "d", "loop", "loop/x"] {
         say(&format!("unlink {name}"), unsafe {
             libc::unlink(c(&p(name)).as_ptr())
