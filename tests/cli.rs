@@ -318,7 +318,6 @@ fn what_makes_no_sense_is_refused_in_one_line_with_the_status_of_the_manual() {
         &["plan"],
         &["frobnicate"],
         &["learn"],
-        &["attest", "www"],
         &["stale"],
         &["plan", "./profiles/base.toml"],
         &["plan", "./profiles/www.toml", "--bogus"],

@@ -1,6 +1,6 @@
 //! What the child does between fork and exec. Pure.
 
-use super::{ChildPlan, Host};
+use super::{ChildPlan, Host, Then};
 use crate::error::Error;
 use crate::kernel::Procctl;
 use crate::permit::Permit;
@@ -31,6 +31,7 @@ pub fn plan(permit: &Permit, host: &Host) -> Result<ChildPlan, Error> {
         (control.no_trace, Procctl::NoTrace),
     ];
     Ok(ChildPlan {
+        then: Then::Execute,
         arguments: std::iter::once(program.clone()).chain(arguments).collect(),
         program,
         environment: host

@@ -6,7 +6,7 @@ pub mod parse;
 pub mod schema;
 pub mod values;
 
-use crate::kernel::Limit;
+use crate::kernel::{JailValue, Limit};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -40,6 +40,14 @@ pub struct Profile {
     pub rctl: Rctl,
     pub proccontrol: Proccontrol,
     pub supervise: Supervise,
+    pub test: Test,
+}
+
+/// What `jailrunctl attest` expects.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Test {
+    /// Attempts that must succeed, each with the reason.
+    pub attest_open: BTreeMap<String, String>,
 }
 
 /// Who besides root may run the profile.
@@ -137,6 +145,9 @@ pub struct Jail {
     pub children_max: i32,
     /// sysvmsg, sysvsem, sysvshm: a JAIL_SYS_* value each.
     pub sysv: [i32; 3],
+    /// Further parameters as jail_set(2) takes them, by the name that jail(8) knows: a kernel may have
+    /// them or not.
+    pub more: BTreeMap<&'static str, (String, JailValue)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ mod typed;
 use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
 use super::{
     Access, Closure, Jail, Network, Output, Proccontrol, Profile, Rctl, Restart, Root, Supervise,
-    values,
+    Test, values,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -321,5 +321,6 @@ fn defaults() -> Profile {
             syslog_facility: values::LOG_DAEMON,
             syslog_tag: None,
         },
+        test: Test::default(),
     }
 }

@@ -24,7 +24,7 @@ pub struct Key {
 }
 
 /// The tables of a profile.
-pub const SECTIONS: [&str; 8] = [
+pub const SECTIONS: [&str; 9] = [
     "access",
     "root",
     "jail",
@@ -33,6 +33,7 @@ pub const SECTIONS: [&str; 8] = [
     "proccontrol",
     "capsicum",
     "supervise",
+    "test",
 ];
 
 /// allow.* of jail(8), without "allow." and without mount.
@@ -212,6 +213,16 @@ pub const KEYS: &[Key] = &[
         "\"inherit\": all IPv6 of the host. It and ip6.addr replace each other in a merge."),
     now(("jail", "host.hostname"), "string", "the jail's name", "\"www\"",
         "Host name inside."),
+    now(("jail", "host.domainname"), "string", "none", "\"example.org\"",
+        "NIS domain name inside."),
+    now(("jail", "host.hostuuid"), "string", "zeroes", "\"6a61696c-7275-6e00-0000-000000000001\"",
+        "Universally unique id of the host inside."),
+    now(("jail", "osrelease"), "string", "the host's", "\"15.0-RELEASE\"",
+        "What uname(1) says the release is, inside."),
+    now(("jail", "ip4.saddrsel"), "boolean", "true", "false",
+        "Whether the kernel chooses among the jail's IPv4 addresses for what isn't bound; false: always the first."),
+    now(("jail", "ip6.saddrsel"), "boolean", "true", "false",
+        "Likewise for IPv6."),
     now(("jail", "allow"), "list of strings", "[]", "[\"chflags\"]",
         "The allow parameters of jail(8) that are on, without \"allow.\". All others are off, the kernel's defaults included."),
     now(("jail", "securelevel"), "integer", "the host's", "3",
@@ -328,9 +339,11 @@ pub const KEYS: &[Key] = &[
         "Facility of syslog(3) that the output is sent with."),
     now(("supervise", "syslog_tag"), "string", "the profile's name", "\"www\"",
         "Tag that the output is sent with."),
+    now(("test", "attest_open"), "table of strings", "{}", "{ \"execute-written\" = \"plugins\" }",
+        "Attempts of jailrunctl(8)'s attest that succeed against this profile and are meant to, each with the reason. Any other that succeeds is a hole."),
     not_yet("", "login_class"),
     not_yet("", "listen"),
-    not_yet("", "test"),
+    not_yet("test", "expect_open"),
     not_yet("rctl", "cputime"),
     not_yet("rctl", "wallclock"),
     not_yet("rctl", "readbps"),
@@ -350,14 +363,9 @@ pub const KEYS: &[Key] = &[
     not_yet("jail", "path"),
     not_yet("jail", "persist"),
     not_yet("jail", "host"),
-    not_yet("jail", "host.domainname"),
-    not_yet("jail", "host.hostuuid"),
     not_yet("jail", "host.hostid"),
-    not_yet("jail", "ip4.saddrsel"),
-    not_yet("jail", "ip6.saddrsel"),
     not_yet("jail", "devfs_ruleset"),
     not_yet("jail", "children.cur"),
-    not_yet("jail", "osrelease"),
     not_yet("jail", "osreldate"),
     not_yet("jail", "linux"),
     not_yet("jail", "linux.osname"),

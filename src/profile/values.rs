@@ -4,6 +4,7 @@
 use super::diagnostic::{nearest, quoted};
 use super::schema;
 use super::{Address, Content, Network, Output};
+use crate::attest::table::ATTEMPTS;
 use crate::kernel::{Limit, UNLIMITED};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -284,6 +285,27 @@ pub fn variable(text: &str) -> Checked<String> {
     match text.starts_with("LD_") {
         true => Err(format!("{} would steer the run-time linker", quoted(text))),
         false => Ok(text.to_owned()),
+    }
+}
+
+/// An attempt of `jailrunctl attest`.
+pub fn attempt(text: &str) -> Result<String, String> {
+    let names = || ATTEMPTS.iter().map(|attempt| attempt.name);
+    if names().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let told = format!("{} is no attempt of jailrunctl attest", quoted(text));
+    Err(match nearest(text, names()) {
+        Some(near) => format!("{told}; did you mean {}?", quoted(near)),
+        None => told,
+    })
+}
+
+/// What is open without a reason is open by mistake.
+pub fn reason(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("a reason must be given".to_owned()),
+        false => line(text),
     }
 }
 

@@ -216,8 +216,13 @@ impl World {
             .collect())
     }
 
-    pub(super) fn process_info(&self, pid: i32) -> Option<ProcessInfo> {
+    /// From a jail, only its own processes are seen.
+    pub(super) fn process_info(&self, own: i32, pid: i32) -> Option<ProcessInfo> {
         let process = self.processes.get(&pid)?;
+        let jail = self.processes.get(&own)?.jail;
+        if jail.is_some() && jail != process.jail {
+            return None;
+        }
         Some(ProcessInfo {
             jail: JailId(process.jail.unwrap_or(0)),
             started_us: i64::from(process.pid),
@@ -355,6 +360,9 @@ impl World {
             return Err(Errno::EACCES.into());
         }
         self.permit(pid, place.inode, super::lookup::EXECUTE)?;
+        if self.inode(place.inode)?.data.is_empty() {
+            return Err(Errno::ENOEXEC.into());
+        }
         let keeps_ids =
             mount.flags.nosuid || self.process(pid)?.procctls.contains(&Procctl::NoNewPrivs);
         let host_path = format!(

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod attack;
 mod event;
 mod files;
 mod jail;

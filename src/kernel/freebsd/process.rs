@@ -398,6 +398,14 @@ pub fn procctl_reap_getpids() -> Outcome<Vec<Descendant>> {
 }
 
 pub fn process_info(pid: Pid) -> Outcome<Option<ProcessInfo>> {
+    Ok(kinfo(pid)?.map(|found| ProcessInfo {
+        jail: JailId(found.ki_jid),
+        started_us: found.ki_start.tv_sec * 1_000_000 + found.ki_start.tv_usec,
+    }))
+}
+
+/// sysctl(3) kern.proc.pid; `None` where there is no such process.
+pub fn kinfo(pid: Pid) -> Outcome<Option<libc::kinfo_proc>> {
     let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid.0];
     let mut found = std::mem::MaybeUninit::<libc::kinfo_proc>::zeroed();
     let mut length = std::mem::size_of::<libc::kinfo_proc>();
@@ -413,11 +421,7 @@ pub fn process_info(pid: Pid) -> Outcome<Option<ProcessInfo>> {
     }
     // SAFETY: struct kinfo_proc is integers, arrays and pointers, zeroed before the kernel filled it.
     let found = unsafe { found.assume_init() };
-    let started = found.ki_start;
-    Ok(Some(ProcessInfo {
-        jail: JailId(found.ki_jid),
-        started_us: started.tv_sec * 1_000_000 + started.tv_usec,
-    }))
+    Ok(Some(found))
 }
 
 pub fn execve(
