@@ -61,7 +61,7 @@ pub fn parameters(
 }
 
 /// Whose a jail is, for jls(8): "jls -j NAME meta". It isn't seen from inside.
-pub fn meta(label: &str, instance: Option<&str>) -> (String, JailValue) {
+pub fn meta(host: &Host, label: &str, instance: Option<&str>) -> Option<(String, JailValue)> {
     let without = label.split_once('+').map_or(label, |(profile, _)| profile);
     let ending = instance.map(|instance| format!("-{instance}"));
     let profile = ending.and_then(|ending| without.strip_suffix(&ending));
@@ -70,7 +70,8 @@ pub fn meta(label: &str, instance: Option<&str>) -> (String, JailValue) {
         profile.unwrap_or(without),
         env!("CARGO_PKG_VERSION")
     );
-    ("meta".to_string(), JailValue::Text(words))
+    host.has_meta
+        .then(|| ("meta".to_string(), JailValue::Text(words)))
 }
 
 /// The name that turns a boolean off: "no" goes after the last dot.

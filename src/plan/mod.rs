@@ -349,9 +349,7 @@ impl Plan {
             });
         }
         let mut parameters = jail::parameters(profile, host, &jail, &root)?;
-        if host.has_meta {
-            parameters.push(jail::meta(label, permit.instance()));
-        }
+        parameters.extend(jail::meta(host, label, permit.instance()));
         steps.push(Step::Jail {
             name: jail.clone(),
             parameters,
