@@ -34,6 +34,7 @@ freebsd:
 # reached is told by tools/run-on-freebsd; all others run the same there, and slower.
 test-freebsd:
 	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
+	    --test real_daemons --test package \
 	    --test rc -- --test-threads=1 --nocapture --skip rehearses
 
 # Launches against the least that they could cost and against jail(8); from another system, on that host.
@@ -48,7 +49,7 @@ MAN8 = $(DESTDIR)$(PREFIX)/share/man/man8
 SHARE = $(DESTDIR)$(PREFIX)/share/jailrun
 STAGE = target/stage
 
-# Manual pages and rc.d/jailrun name the prefix that they are installed to.
+# Manual pages and scripts name the prefix that they are installed to. port/pkg-plist has the same files.
 install-files:
 	mkdir -p $(STAGE)
 	for file in man/* rc.d/jailrun; do \
@@ -56,8 +57,13 @@ install-files:
 		-e 's|/usr/local/share/jailrun|$(PREFIX)/share/jailrun|g' \
 		-e 's|^jailrun_prefix=.*|jailrun_prefix="$(PREFIX)"|' $$file >$(STAGE)/$${file##*/} || exit 1; \
 	done
+	for file in share/offer share/pkg/triggers/jailrun.ucl; do \
+	    sed -e 's|"/usr/local|"$(PREFIX)|g' $$file >$(STAGE)/$${file##*/} || exit 1; \
+	done
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/etc/rc.d \
-	    $(DESTDIR)$(PREFIX)/etc/jailrun/profiles $(SHARE)/profiles $(MAN5) $(MAN8)
+	    $(DESTDIR)$(PREFIX)/etc/jailrun/profiles $(SHARE)/profiles $(MAN5) $(MAN8) \
+	    $(DESTDIR)$(PREFIX)/share/pkg/triggers $(DESTDIR)$(PREFIX)/etc/newsyslog.conf.d \
+	    $(DESTDIR)$(PREFIX)/etc/syslog.d
 	$(INSTALL) $(OWNER) -m 4555 $(BUILT)/jailrun $(DESTDIR)$(PREFIX)/bin/jailrun
 	$(INSTALL) $(OWNER) -m 555 $(BUILT)/jailrunctl $(DESTDIR)$(PREFIX)/sbin/jailrunctl
 	$(INSTALL) $(OWNER) -m 555 $(STAGE)/jailrun $(DESTDIR)$(PREFIX)/etc/rc.d/jailrun
@@ -65,6 +71,12 @@ install-files:
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.8 $(STAGE)/jailrunctl.8 $(MAN8)/
 	$(INSTALL) $(OWNER) -m 444 profiles/*.toml $(SHARE)/profiles/
 	$(INSTALL) $(OWNER) -m 444 share/*.toml $(SHARE)/
+	$(INSTALL) $(OWNER) -m 555 $(STAGE)/offer $(SHARE)/offer
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.ucl $(DESTDIR)$(PREFIX)/share/pkg/triggers/
+	for log in newsyslog.conf syslog; do \
+	    $(INSTALL) $(OWNER) -m 644 share/$${log%.conf}/jailrun.conf \
+		$(DESTDIR)$(PREFIX)/etc/$$log.d/jailrun.conf.sample || exit 1; \
+	done
 
 clean:
 	$(CARGO) clean

@@ -80,11 +80,10 @@ pub fn list<K: Kernel>(kernel: &mut K) -> Result<Vec<Listed>, Error> {
 pub fn one<K: Kernel>(kernel: &mut K, label: &str) -> Result<Option<Listed>, Failure> {
     let jid = kernel.jail_find(&jail_name(label))?.map(|id| id.0);
     let journal = format!("{}/journal", instance::directory(label));
-    let (is_held, has_journal) = match lock::probe(kernel, &journal) {
-        Err(failure) if failure.errno == Errno::EAGAIN => (true, true),
+    let (is_held, has_journal) = match lock::is_held(kernel, &journal) {
         Err(failure) if failure.errno == Errno::ENOENT => (false, false),
         Err(failure) => return Err(failure),
-        Ok(()) => (false, true),
+        Ok(is_held) => (is_held, true),
     };
     let story = instance::story(kernel, label)?.ok();
     let is_there = has_journal || jid.is_some() || {
@@ -175,6 +174,11 @@ fn supervisor<K: Kernel>(kernel: &mut K, listed: &Listed) -> Result<Option<Pid>,
     else {
         return Ok(None);
     };
+    writer(kernel, story)
+}
+
+/// Who wrote a journal, if he lives.
+pub fn writer<K: Kernel>(kernel: &mut K, story: &Story) -> Result<Option<Pid>, Failure> {
     let pid = Pid(story.head.pid);
     let Some(info) = kernel.process_info(pid)? else {
         return Ok(None);

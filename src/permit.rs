@@ -32,6 +32,8 @@ pub struct Wish {
     /// Replaces `program` and `args`.
     pub command: Option<Vec<String>>,
     pub detach: bool,
+    /// Through a link of libexec/jailrun, by an rc.d script.
+    pub by_link: bool,
 }
 
 /// A profile that this caller may run, with this command. Only [`authorize`] makes one.
@@ -73,6 +75,11 @@ impl Permit {
 
     pub fn detaches(&self) -> bool {
         self.wish.detach
+    }
+
+    /// An rc.d script started it, and waits for what it is told.
+    pub fn is_linked(&self) -> bool {
+        self.wish.by_link
     }
 
     /// Not the service itself: no lock of its name, no pidfile, no restart.

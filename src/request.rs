@@ -2,6 +2,7 @@
 //! is the service's.
 
 use crate::kernel::Fd;
+use crate::link::Link;
 use crate::profile::values::is_name;
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::ffi::OsString;
@@ -13,6 +14,8 @@ pub struct Request {
     pub command: Option<Vec<String>>,
     pub detach: bool,
     pub status_fd: Option<Fd>,
+    /// Called through a link, which named profile and instance.
+    pub link: Option<Link>,
 }
 
 /// What to do with a command line.
@@ -100,6 +103,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Asked {
         command: (!rest.is_empty()).then_some(rest),
         detach: found.get_flag("detach"),
         status_fd: found.get_one::<i32>("status-fd").copied().map(Fd),
+        link: None,
     };
     match request.detach && request.command.is_some() {
         true => Asked::Wrong("-d starts a service: it takes no command".to_string()),

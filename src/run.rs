@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::front::{self, Pty, Stay};
 use crate::kernel::{Fd, Kernel, Severity};
+use crate::link;
 use crate::permit::{Caller, Permit, Wish, authorize};
 use crate::profile::parse::{Source, includes};
 use crate::profile::values::is_name;
@@ -57,6 +58,7 @@ pub fn run<K: Kernel>(
         Ok(permit) => permit,
         Err(error) => return refuse(kernel, &about, &started, &error),
     };
+    about.command = permit.command().map(<[String]>::to_vec);
     if let Err(error) = command::check(kernel, &permit) {
         let what = format!("outcome=failed reason={:?}", error.to_string());
         about.audit(kernel, Severity::Warning, &what);
@@ -95,7 +97,10 @@ pub fn permit<K: Kernel>(
     request: &Request,
     caller: &Caller,
 ) -> Result<Permit, Error> {
-    let profile = read(kernel, &request.profile, request.instance.as_deref())?;
+    if request.link.is_some() {
+        link::may_use(caller)?;
+    }
+    let mut profile = read(kernel, &request.profile, request.instance.as_deref())?;
     let mut gids = Vec::new();
     for name in profile.access.groups.iter().filter(|_| !caller.is_root()) {
         let found = match name.parse() {
@@ -106,16 +111,23 @@ pub fn permit<K: Kernel>(
         };
         gids.extend(found);
     }
-    let wish = Wish {
-        instance: request.instance.clone(),
-        command: request.command.clone(),
-        detach: request.detach,
+    let wish = match &request.link {
+        Some(link) => link::wish(kernel, request, link, &mut profile)?,
+        None => Wish {
+            instance: request.instance.clone(),
+            command: request.command.clone(),
+            detach: request.detach,
+            by_link: false,
+        },
     };
     authorize(profile, caller.clone(), wish, &gids)
 }
 
-/// Root without a terminal is served by the process that he started: it is the supervisor. Everybody
-/// else gets a front, and the supervisor is its child.
+/// Root without a terminal is served by the process that he started: it is the supervisor, as rc(8) at boot
+/// and cron(8) want it. Everybody else gets a front, and the supervisor is its child. That is so for root on
+/// a terminal too: no process can lead the session of the pseudo-terminal, which the service's is, and be
+/// a job of the shell's on the other. Whoever looks into the pidfile, rc.subr(8) among others, finds the
+/// supervisor in either case, and a front ends when it does.
 fn split<K: Kernel>(
     kernel: &mut K,
     permit: Permit,

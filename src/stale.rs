@@ -4,15 +4,20 @@
 
 use crate::error::Error;
 use crate::instances;
-use crate::kernel::{At, Errno, Failure, Kernel};
+use crate::kernel::{At, Ending, Errno, Failure, Fd, FileKind, Kernel, Open};
+use crate::launch::journal::Head;
+use crate::run::PREFIX;
+use crate::trust::{self, Owner};
 
 /// One mounted file or directory that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stale {
     /// As its directory is called: NAME or NAME-X.
     pub instance: String,
+    pub profile: String,
     pub path: String,
     pub how: How,
+    pub remedy: Remedy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,17 @@ pub enum How {
     Gone,
 }
 
+/// Who starts an instance anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The service's own rc.d script, which is wrapped.
+    Script(String),
+    /// jailrun's, which is given this name.
+    Jailrun(String),
+    /// Whoever runs it, a uid: no script does.
+    Caller(u32),
+}
+
 /// Everything stale, by instance, in the order of the mounts. What is mounted is what the journal of a
 /// running instance says: the launch has proven both to be the same.
 pub fn find<K: Kernel>(kernel: &mut K) -> Result<Vec<Stale>, Error> {
@@ -31,13 +47,16 @@ pub fn find<K: Kernel>(kernel: &mut K) -> Result<Vec<Stale>, Error> {
         let Some(story) = listed.story.filter(|_| listed.status.is_live()) else {
             continue;
         };
+        let remedy = remedy(kernel, &story.head);
         for (inode, path) in story.holds {
             let how = compare(kernel, inode, &path)
                 .map_err(|failure| Error::step(format!("look at {path}"), failure))?;
             stale.extend(how.map(|how| Stale {
                 instance: listed.label.clone(),
+                profile: story.head.profile.clone(),
                 path,
                 how,
+                remedy: remedy.clone(),
             }));
         }
     }
@@ -53,4 +72,84 @@ fn compare<K: Kernel>(kernel: &mut K, inode: u64, path: &str) -> Result<Option<H
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// A wrapped rc.d script runs its service by a link of the profile's name and the instance's, which is the
+/// script's.
+fn remedy<K: Kernel>(kernel: &mut K, head: &Head) -> Remedy {
+    if head.is_one_off || head.caller != 0 {
+        return Remedy::Caller(head.caller);
+    }
+    let instance = head.label.strip_prefix(&head.profile);
+    let instance = instance.and_then(|rest| rest.strip_prefix('-'));
+    let name = instance.map_or(head.profile.clone(), |instance| {
+        format!("{}@{instance}", head.profile)
+    });
+    let link = kernel.lstatat(At::Cwd, &format!("{PREFIX}/libexec/jailrun/{name}"));
+    match link.is_ok_and(|stat| stat.kind == FileKind::Symlink) {
+        true => Remedy::Script(instance.unwrap_or(&head.profile).to_string()),
+        false => Remedy::Jailrun(name),
+    }
+}
+
+/// pkg(8) itself. /usr/sbin/pkg is another program, which offers to install it.
+pub const PKG: &str = "/usr/local/sbin/pkg";
+
+/// The package that made a file, as `pkg which` says. `None`: no package did.
+///
+/// The error is why that can't be known; pkg may wait for seconds before it says so, since only one of it
+/// uses the database at a time.
+pub fn package<K: Kernel>(kernel: &mut K, path: &str) -> Result<Option<String>, Error> {
+    let step = |failure| Error::step("ask pkg", failure);
+    let pkg = trust::open(kernel, PKG, Open::Path, Owner::Root)
+        .map_err(|distrust| Error::Profile(distrust.to_string()))?;
+    kernel.close(pkg.fd).map_err(step)?;
+    let words = [PKG, "which", "-q", path].map(str::to_string);
+    let (reader, writer) = kernel.pipe().map_err(step)?;
+    let child = kernel.fork(move |kernel| {
+        let null = kernel.openat(At::Cwd, "/dev/null", Open::Device);
+        let begun = null.and_then(|null| {
+            kernel.dup2(null, Fd(0), true)?;
+            kernel.dup2(writer, Fd(1), true)?;
+            kernel.dup2(null, Fd(2), true)?;
+            kernel.closefrom(3);
+            kernel.reset_signals()?;
+            kernel.execve(PKG, &words, &[])
+        });
+        begun.map_err(|_| 71)
+    });
+    // With our copy open the reading would have no end.
+    let closed = kernel.close(writer);
+    let said = child.and_then(|pid| closed.map(|()| pid)).and_then(|pid| {
+        let said = first_line(kernel, reader)?;
+        let (_, ending) = kernel
+            .waitpid(Some(pid), true)?
+            .ok_or(Failure::new("waitpid", Errno::ECHILD))?;
+        Ok((said, ending))
+    });
+    kernel.close(reader).map_err(step)?;
+    match said.map_err(step)? {
+        (name, Ending::Exited(0)) if !name.is_empty() => Ok(Some(name)),
+        (_, Ending::Exited(0 | 1)) => Ok(None),
+        (_, ending) => Err(Error::Profile(format!("{PKG} which {path}: {ending:?}"))),
+    }
+}
+
+/// Names of packages are short.
+const LONGEST: usize = 256;
+
+fn first_line<K: Kernel>(kernel: &mut K, pipe: Fd) -> Result<String, Failure> {
+    let mut said = Vec::new();
+    let mut buffer = [0u8; 1024];
+    loop {
+        match kernel.read(pipe, &mut buffer)? {
+            0 => break,
+            count => said.extend(buffer.iter().take(count)),
+        }
+        said.truncate(2 * LONGEST);
+    }
+    let text = String::from_utf8_lossy(&said);
+    let line = text.lines().next().unwrap_or_default();
+    let is_printed = |letter: &char| !letter.is_control();
+    Ok(line.chars().filter(is_printed).take(LONGEST).collect())
 }

@@ -187,6 +187,8 @@ fn as_root_on_the_host_every_attempt_that_is_modelled_sees_its_hole() {
         fib: None,
         limits: Vec::new(),
         procctl: Vec::new(),
+        capability: None,
+        sockets: 0,
     };
     let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
         let target = Shared::new(Target {

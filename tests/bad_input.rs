@@ -50,6 +50,7 @@ fn told(world: &World, profile: &str, command: Option<&str>, start: &Start) -> (
         !line.contains("/.devfs")
             && !line.contains("/.refused-")
             && !line.contains("/.closures")
+            && !line.contains("/.addresses")
             && !line.contains("devfs rule")
     });
     assert_eq!(left, Vec::<String>::new());

@@ -425,8 +425,14 @@ fn a_lock_belongs_to_the_open_file<K: Kernel>(kernel: &mut K, base: &str) {
     let second = kernel
         .openat(At::Cwd, &path, Open::ReadWriteCreate(0o600))
         .unwrap();
+    assert!(!kernel.is_locked(second).unwrap());
     kernel.flock(first, Lock::Exclusive).unwrap();
     assert_eq!(errno(kernel.flock(second, Lock::Shared)), Errno::EAGAIN);
+    let reader = kernel.openat(At::Cwd, &path, Open::Read).unwrap();
+    for other in [second, reader] {
+        assert!(kernel.is_locked(other).unwrap());
+    }
+    kernel.close(reader).unwrap();
     kernel.close(first).unwrap();
     kernel.flock(second, Lock::Shared).unwrap();
     kernel.close(second).unwrap();
@@ -442,6 +448,32 @@ fn a_closed_end_is_eof_here_and_epipe_there<K: Kernel>(kernel: &mut K, _base: &s
     assert_eq!(kernel.read(right, &mut buffer).unwrap(), 0);
     assert_eq!(errno(kernel.write(right, b"x")), Errno::EPIPE);
     kernel.close(right).unwrap();
+}
+
+fn a_bound_socket_holds_its_file_system_and_nobody_waits_for_it<K: Kernel>(
+    kernel: &mut K,
+    base: &str,
+) {
+    let fsid = tmpfs(kernel, base).unwrap();
+    let at = kernel.openat(At::Cwd, base, Open::Directory).unwrap();
+    let socket = kernel.socket_datagram().unwrap();
+    kernel.set_nonblocking(socket).unwrap();
+    kernel.umask(0o111);
+    kernel.bindat(At::Dir(at), "log", socket).unwrap();
+    kernel.umask(0o022);
+    let stat = kernel.lstatat(At::Dir(at), "log").unwrap();
+    assert_eq!((stat.kind, stat.mode), (FileKind::Socket, 0o666));
+    let other = kernel.socket_datagram().unwrap();
+    let taken = kernel.bindat(At::Dir(at), "log", other);
+    assert_eq!(errno(taken), Errno::EADDRINUSE);
+    let long = kernel.bindat(At::Dir(at), &"x".repeat(104), other);
+    assert_eq!(errno(long), Errno::ENAMETOOLONG);
+    assert_eq!(errno(kernel.read(socket, &mut [0; 8])), Errno::EAGAIN);
+    kernel.close(other).unwrap();
+    kernel.close(at).unwrap();
+    assert_eq!(errno(kernel.unmount(fsid, Force::No)), Errno::EBUSY);
+    kernel.close(socket).unwrap();
+    kernel.unmount(fsid, Force::No).unwrap();
 }
 
 fn a_childs_end_is_an_event<K: Kernel>(kernel: &mut K, _base: &str) {
@@ -496,6 +528,7 @@ facts![
     ids_once_dropped_are_gone,
     a_lock_belongs_to_the_open_file,
     a_closed_end_is_eof_here_and_epipe_there,
+    a_bound_socket_holds_its_file_system_and_nobody_waits_for_it,
     a_childs_end_is_an_event,
 ];
 

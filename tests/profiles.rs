@@ -183,6 +183,10 @@ fn with_and_without(key: &Key) -> (String, String) {
             table(others[2..].to_owned()),
         )
     };
+    if key.name == "ready" {
+        let ports = format!("{FRAME}[test]\nexpect_open = [\"tcp:10.0.0.80:80\"]\n");
+        return (format!("{ports}[supervise]\n{}", line(key.example)), ports);
+    }
     match key.section {
         "" => (format!("{}{FRAME}", line(key.example)), FRAME.to_owned()),
         "root" => (
@@ -191,10 +195,41 @@ fn with_and_without(key: &Key) -> (String, String) {
         ),
         "root.rw" => in_list(", path = \"/a\""),
         "root.tmpfs" => in_list(", path = \"/a\", size = \"1m\""),
+        "listen" => {
+            let others = listen_for(key.name);
+            let without = format!("{FRAME}[[listen]]\n{others}");
+            let kept = others.lines().filter(|line| !line.starts_with(key.name));
+            let kept: String = kept.map(|line| format!("{line}\n")).collect();
+            (
+                format!("{FRAME}[[listen]]\n{kept}{}", line(key.example)),
+                without,
+            )
+        }
+        "capsicum" => {
+            let with = |more: &str| FRAME.replace("mode = \"off\"\n", more);
+            let (mode, preopen) = ("mode = \"enforce\"\n", "preopen = true\n");
+            match key.name {
+                "mode" => (with(mode), FRAME.to_owned()),
+                "preopen" => (with(&format!("{mode}{preopen}")), with(mode)),
+                _ => (
+                    with(&format!("{mode}{preopen}{}", line(key.example))),
+                    with(&format!("{mode}{preopen}")),
+                ),
+            }
+        }
         section => (
             format!("{FRAME}[{section}]\n{}", line(key.example)),
             FRAME.to_owned(),
         ),
+    }
+}
+
+/// A table of `[[listen]]` that may have the key.
+fn listen_for(key: &str) -> &'static str {
+    match key {
+        "v6only" => "name = \"a\"\nproto = \"tcp6\"\naddr = \"[::1]:80\"\n",
+        "mode" | "owner" => "name = \"a\"\nproto = \"unix\"\naddr = \"/var/run/a.sock\"\n",
+        _ => "name = \"a\"\nproto = \"tcp\"\naddr = \"127.0.0.1:80\"\n",
     }
 }
 
@@ -257,6 +292,14 @@ fn planned(key: &Key, profile: &str) -> String {
     world.file("/usr/bin/openssl", 0o755, 0, 0, &program);
     let library = Elf::library("nss_x.so.1", &[]).bytes();
     world.file("/usr/lib/nss_x.so.1", 0o444, 0, 0, &library);
+    let shim = Elf::library("libjailrun_preopen.so", &["libc.so.7"]).bytes();
+    world.file(
+        "/usr/local/lib/jailrun/libjailrun_preopen.so",
+        0o444,
+        0,
+        0,
+        &shim,
+    );
     // These say what may be there, or be missing; so there it is.
     match key.name {
         "untrusted" => drop(world.dir("/a", 0o777, 0, 0)),
@@ -294,6 +337,7 @@ fn every_key_changes_the_plan() {
             "mask" => text.replacen("[root]", "[root]\nro = [\"/a\"]", 1),
             "required" => format!("{text}maxproc = 1\n"),
             "syslog_facility" | "syslog_tag" => format!("{text}output = \"syslog\"\n"),
+            "expect_open" => format!("{text}[supervise]\nready = \"ports\"\n"),
             "restart_delay" | "restart_count" => format!("{text}restart = \"always\"\n"),
             _ => text,
         };
@@ -330,16 +374,8 @@ fn a_key_with_one_supported_value_takes_no_other() {
         .filter(|key| key.support == Support::Now && key.example.is_empty())
         .map(|key| key.name)
         .collect();
-    assert_eq!(only, ["children.max", "mode", "ready"]);
-    for (section, line) in [
-        ("jail", "children.max = 1"),
-        ("supervise", "ready = \"ports\""),
-    ] {
-        assert!(
-            read_text(&format!("{FRAME}[{section}]\n{line}\n")).is_err(),
-            "{line}"
-        );
-    }
+    assert_eq!(only, ["children.max"]);
+    assert!(read_text(&format!("{FRAME}[jail]\nchildren.max = 1\n")).is_err());
     assert!(read_text(&FRAME.replace("mode = \"off\"", "mode = \"report\"")).is_err());
 }
 

@@ -164,12 +164,21 @@ fn a_writable_directory_of_a_stranger_needs_to_be_called_untrusted() {
     ] {
         before.dir(path, mode, owner, 0);
     }
+    before.file("/srv/file", 0o666, 1001, 0, b"");
+    before
+        .symlink("/srv/roots", "alice")
+        .symlink("/srv/theirs", "/etc");
+    before.at("/srv/theirs").unwrap().uid = 1001;
     for (path, waived, status) in [
         ("/srv/www", "false", 0),
         ("/srv/alice", "false", 78),
         ("/srv/open", "false", 78),
         ("/srv/alice", "true", 0),
         ("/srv/alice/", "true", 78),
+        ("/srv/roots", "true", 0),
+        // Ownership only, of directories only: no file, and no link of somebody else's.
+        ("/srv/theirs", "true", 78),
+        ("/srv/file", "true", 78),
     ] {
         let grant = format!("rw = [{{ path = \"{path}\", untrusted = {waived} }}]\ndevices");
         let text = PROFILE.replacen("devices", &grant, 1);

@@ -5,8 +5,8 @@ use crate::kernel::attack::Attack;
 use crate::kernel::{
     At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, MountFlags, Nmount, Open, Unlink,
 };
-use crate::launch::child::CHANNEL;
 use crate::plan::STATE;
+use crate::plan::child::FIRST;
 
 /// Nobody has such a file: what is refused is refused before it is looked for.
 const ABSENT: &str = "/jailrun-attest-absent";
@@ -197,7 +197,7 @@ pub fn see_mounts<K: Kernel>(kernel: &mut K) -> Tried {
 
 pub fn leftover_descriptors<K: Kernel>(kernel: &mut K) -> Tried {
     let mut last = Failure::new("fstat", Errno::EBADF);
-    for number in CHANNEL.0 + 1..MOST_DESCRIPTORS {
+    for number in FIRST + 1..MOST_DESCRIPTORS {
         match kernel.fstat(Fd(number)) {
             Ok(stat) => return open(format!("descriptor {number} ({:?})", stat.kind)),
             Err(failure) => last = failure,

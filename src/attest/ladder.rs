@@ -6,11 +6,14 @@ use super::{Seen, Shared, Target};
 use crate::error::Error;
 use crate::kernel::attack::Attack;
 use crate::kernel::{At, Errno, Failure, Fd, Kernel, Open, Pid, signal};
-use crate::launch::child::{self, CHANNEL};
+use crate::launch::child;
+use crate::plan::child::FIRST;
 use crate::supervise::watch::{Ears, Heard};
 
 /// Where the end of the socket is over which a directory comes.
-const PASSED: Fd = Fd(CHANNEL.0 + 1);
+const PASSED: Fd = Fd(FIRST + 1);
+/// Where the way back is.
+const CHANNEL: Fd = Fd(FIRST);
 /// Numbers above those of every descriptor that an attempt keeps.
 const AWAY: i32 = 10;
 /// Everybody may look it up, and ".." in it: what refuses is what is asked about.
@@ -81,7 +84,7 @@ fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, reader: Fd) -> Result<Option
                 return Err(Error::Stopped);
             }
             Heard::Time => return Ok(None),
-            Heard::Pass(_) | Heard::Child | Heard::Output | Heard::JailGone => {}
+            Heard::Log | Heard::Pass(_) | Heard::Child | Heard::Output | Heard::JailGone => {}
         }
     }
     // One write of less than PIPE_BUF comes whole, or there is none.

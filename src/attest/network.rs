@@ -9,11 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 pub fn raw_socket<K: Attack>(kernel: &mut K) -> Tried {
-    let failure = match kernel.socket(Socket::Raw4) {
+    let failure = match kernel.make_socket(Socket::Raw4) {
         Ok(_) => return open("ICMP"),
         Err(failure) => failure,
     };
-    match kernel.socket(Socket::Raw6) {
+    match kernel.make_socket(Socket::Raw6) {
         Ok(_) => open("ICMPv6"),
         // EPERM says more than that there is no such family.
         Err(_) if failure.errno == Errno::EPERM => Err(failure),
@@ -45,8 +45,8 @@ pub fn foreign_address<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
 }
 
 fn bind<K: Attack>(kernel: &mut K, address: IpAddr) -> Result<bool, Failure> {
-    let socket = kernel.socket(tcp(address))?;
-    kernel.bind(socket, SocketAddr::new(address, 0))?;
+    let socket = kernel.make_socket(tcp(address))?;
+    kernel.bind_to(socket, SocketAddr::new(address, 0))?;
     Ok(kernel.getsockname(socket)?.ip() == address)
 }
 
@@ -64,8 +64,8 @@ pub fn host_loopback<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
     let mut last = None;
     for listener in &target.listeners {
         let reached = kernel
-            .socket(tcp(listener.ip()))
-            .and_then(|socket| kernel.connect(socket, *listener));
+            .make_socket(tcp(listener.ip()))
+            .and_then(|socket| kernel.connect_to(socket, *listener));
         match reached {
             Ok(()) => return open(listener.to_string()),
             Err(failure) if is_unreachable(failure.errno) => last = Some(failure),
@@ -77,7 +77,7 @@ pub fn host_loopback<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
 }
 
 pub fn route<K: Attack>(kernel: &mut K) -> Tried {
-    let socket = kernel.socket(Socket::Route)?;
+    let socket = kernel.make_socket(Socket::Route)?;
     kernel.route_delete(socket, NOBODY)?;
     open("RTM_DELETE")
 }

@@ -10,7 +10,7 @@ use crate::host::{self, Purpose};
 use crate::instances::{self, Status, seconds};
 use crate::kernel::attack::{Attack, Socket};
 use crate::kernel::{Errno, Failure, Fd, Kernel, Limit, Nmount};
-use crate::launch::child::Stdio;
+use crate::launch::child::Given;
 use crate::launch::journal::{self, Head, Journal, Story};
 use crate::launch::{self, cleanup, instance, writers};
 use crate::permit::{Caller, Permit};
@@ -234,11 +234,11 @@ fn held<K: Attack>(
 ) -> Result<Attested, Failed> {
     let step = |failure| (Error::step("hold the jail", failure), Vec::new());
     let (reader, writer) = kernel.pipe().map_err(step)?;
-    let stdio = Stdio {
+    let given = Given {
         fds: [Some(reader), None, None],
-        terminal: None,
+        ..Given::default()
     };
-    let launched = launch::launch(kernel, plan, journal, ears, stdio);
+    let launched = launch::launch(kernel, plan, journal, ears, given);
     kernel.close(reader).map_err(step)?;
     let outcome = launched.map(|running| {
         let found = act(kernel, ears);
@@ -378,11 +378,11 @@ fn segment<K: Attack>(kernel: &mut K, pid: i32) -> Result<Option<i32>, Failure> 
 }
 
 fn listen<K: Attack>(kernel: &mut K, address: IpAddr) -> Result<(Fd, SocketAddr), Failure> {
-    let socket = kernel.socket(match address {
+    let socket = kernel.make_socket(match address {
         IpAddr::V4(_) => Socket::Tcp4,
         IpAddr::V6(_) => Socket::Tcp6,
     })?;
-    kernel.bind(socket, SocketAddr::new(address, 0))?;
-    kernel.listen(socket)?;
+    kernel.bind_to(socket, SocketAddr::new(address, 0))?;
+    kernel.listen_on(socket)?;
     Ok((socket, kernel.getsockname(socket)?))
 }

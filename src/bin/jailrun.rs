@@ -1,10 +1,11 @@
 //! The launcher. Everything it does is in the library; here the operating system is chosen.
 #![allow(clippy::exit)]
 
-use jailrun::request::{Asked, parse};
+use jailrun::link::parse;
+use jailrun::request::Asked;
 
 fn main() {
-    match parse(std::env::args_os().skip(1)) {
+    match parse(std::env::args_os()) {
         Asked::Run(request) => std::process::exit(run(&request)),
         Asked::Tell(text) => print!("{text}"),
         Asked::Wrong(why) => {

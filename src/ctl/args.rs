@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 5] = ["learn", "why", "stale", "wrap", "unwrap"];
+pub const NOT_YET: [&str; 2] = ["learn", "why"];
 
 /// Shells that complete by a script.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
@@ -17,10 +17,42 @@ pub fn grammar() -> Command {
         .disable_help_subcommand(true)
         .subcommands(of_profiles())
         .subcommands(of_instances())
+        .subcommands(of_services())
 }
 
 fn verb(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).disable_help_flag(false)
+}
+
+/// Verbs about rc.d scripts.
+fn of_services() -> Vec<Command> {
+    let service = || {
+        Arg::new("service")
+            .value_name("SERVICE")
+            .help("The name of an rc.d script, as service(8) takes it")
+    };
+    let as_profile = Arg::new("as-profile")
+        .long("profile")
+        .value_name("PROFILE")
+        .help("Which profile, if not that of the service's name");
+    let dry_run = Arg::new("dry-run")
+        .long("dry-run")
+        .action(ArgAction::SetTrue)
+        .help("Say what would be written, and write nothing");
+    let all = Arg::new("all")
+        .long("all")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("service")
+        .help("Of every service that is wrapped, also of those that run");
+    vec![
+        verb(
+            "wrap",
+            "Let an rc.d script start its daemon under a profile",
+        )
+        .args([service().required(true), as_profile, dry_run, json()]),
+        verb("unwrap", "Let an rc.d script start its daemon as before")
+            .args([service().required_unless_present("all"), all]),
+    ]
 }
 
 /// Verbs about what is written.
@@ -47,6 +79,10 @@ fn of_profiles() -> Vec<Command> {
             profile(),
             instance(),
             host(),
+            flag("files", "Print every path that will be inside, and why"),
+            flag("dot", "Print who needs whom, for dot(1)")
+                .requires("files")
+                .conflicts_with("json"),
             json(),
             command(),
         ]),
@@ -91,6 +127,11 @@ fn of_instances() -> Vec<Command> {
         verb("enter", "Run a command in a running instance, as its user").args([label(), inside]),
         verb("cleanup", "Take back what killed supervisors left behind")
             .args([label().required(false).required_unless_present("all"), all]),
+        verb(
+            "stale",
+            "List mounted files that were replaced since the launch; exit 1 if there are any",
+        )
+        .args([json()]),
     ]
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 pub mod copied;
 mod described;
+mod files;
 mod instances;
 pub mod json;
 mod notes;
@@ -14,6 +15,8 @@ pub mod plan;
 mod profiles;
 pub mod rehearse;
 mod source;
+pub mod stale;
+pub mod wrap;
 
 use crate::error::Error;
 use clap::ArgMatches;
@@ -97,6 +100,8 @@ fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<
         Some((verb @ ("list" | "show" | "stop" | "enter" | "cleanup"), found)) => {
             instances::run(verb, found, out)
         }
+        Some(("stale", found)) => stale::run(found, out, err),
+        Some((verb @ ("wrap" | "unwrap"), found)) => wrap::run(verb, found, out),
         _ => Err(Trouble::new(64, "no verb; see jailrunctl --help")),
     }
 }

@@ -1,7 +1,7 @@
 //! What a profile may say, and does something else than one would think. Each was seen on a kernel.
 
 use super::plan::Prepared;
-use crate::profile::{Network, Profile};
+use crate::profile::{Mode, Network, Profile};
 use crate::run::{is_administrators, profile_places};
 use std::net::IpAddr;
 
@@ -27,9 +27,38 @@ pub fn of(profile: &Profile) -> Vec<String> {
     for (family, network) in [("ip4", &profile.jail.ip4), ("ip6", &profile.jail.ip6)] {
         notes.extend(of_network(family, network));
     }
+    notes.extend(of_capability_mode(profile));
+    for listen in &profile.listen {
+        if listen.kind.is_unix() && listen.mode & 0o002 != 0 {
+            notes.push(format!(
+                "{}: everybody on the host may connect (mode {:04o})",
+                listen.address, listen.mode
+            ));
+        }
+    }
     if profile.proccontrol.trace_is_open() {
         notes.push(
             "trace = \"enable\": processes of the same user inside can read each other".to_string(),
+        );
+    }
+    notes
+}
+
+fn of_capability_mode(profile: &Profile) -> Vec<String> {
+    let mut notes = Vec::new();
+    if profile.capsicum.mode == Mode::Off {
+        return notes;
+    }
+    notes.push(
+        "mode = \"enforce\": the service connects to no address and looks no name up; that needs a \
+         broker, which isn't built"
+            .to_string(),
+    );
+    if !profile.capsicum.preopen {
+        notes.push(
+            "mode = \"enforce\" without preopen: a program opens files only by the descriptors that \
+             JAILRUN_DIRS names, and further programs by none"
+                .to_string(),
         );
     }
     notes

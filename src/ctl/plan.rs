@@ -15,7 +15,7 @@ use crate::kernel::{
 use crate::permit::Caller;
 use crate::plan::{self, Host, Plan, Step};
 use crate::profile::values::facility_name;
-use crate::profile::{Output, Profile, Restart};
+use crate::profile::{Output, Profile, Ready, Restart, Socket};
 use crate::request::Request;
 use crate::sim::{Faults, Sim, Start, World};
 use clap::ArgMatches;
@@ -45,6 +45,9 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     let prepared = prepared.map_err(|error| Trouble::about(&sources.name, &error))?;
     if is_described {
         let _ = writeln!(err, "jailrunctl: {}", described::said("planned", &host));
+    }
+    if found.get_flag("files") {
+        return super::files::show(&prepared, found, out, err);
     }
     match found.get_flag("json") {
         true => print(out, json(&prepared))?,
@@ -112,6 +115,12 @@ pub fn prepare<K: Kernel>(kernel: &mut K, asked: &Request) -> Result<Prepared, E
 /// The whole plan, for people.
 pub fn listing(prepared: &Prepared) -> String {
     let mut lines = Vec::new();
+    let kept = prepared.plan.kept();
+    if !kept.is_empty() {
+        lines.push("first, and kept while it is started again:".to_string());
+        lines.extend(kept.iter().map(|step| format!("     {step}")));
+        lines.push("then, at each start:".to_string());
+    }
     for (index, step) in prepared.plan.steps().iter().enumerate() {
         lines.push(format!("{:>3}  {step}", index + 1));
         let details = details(step, &prepared.profile);
@@ -219,14 +228,39 @@ fn child(prepared: &Prepared) -> Vec<String> {
         lines.push(format!("proccontrol {}", control_word(*control)));
     }
     lines.push(format!("umask {:04o}", child.umask));
-    lines.push(format!("environment [{}]", child.environment.join(", ")));
+    let environment: Vec<String> = child
+        .environment
+        .iter()
+        .map(|text| one_line(text))
+        .collect();
+    lines.push(format!("environment [{}]", environment.join(", ")));
     let kept = &prepared.profile.env_keep;
     if !kept.is_empty() {
         lines.push(format!("and, of the caller's, [{}]", kept.join(", ")));
     }
-    let words: Vec<String> = child.arguments.iter().map(|word| quoted(word)).collect();
-    lines.push(format!("execute {}", words.join(" ")));
+    if child.sockets > 0 {
+        lines.push("and LISTEN_PID, its own pid".to_string());
+    }
+    let words = |words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        words.join(" ")
+    };
+    match &child.capability {
+        None => lines.push(format!("execute {}", words(&child.arguments))),
+        Some(capability) => {
+            let descriptors = capability.descriptors.iter();
+            lines.extend(descriptors.map(|descriptor| format!("descriptor {descriptor}")));
+            lines.push("enter capability mode".to_string());
+            let fd = capability.execute.0;
+            lines.push(format!("execute {fd}: {}", words(&capability.arguments)));
+        }
+    }
     lines
+}
+
+/// Lists of descriptors have a line for each.
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 /// The key and value that ask for it.
@@ -268,6 +302,11 @@ fn watch(prepared: &Prepared) -> Vec<String> {
         false => "it is ready when it was executed".to_string(),
         true => "it is ready when its first process has ended (forking)".to_string(),
     });
+    if supervise.ready == Ready::Ports {
+        let ports = profile.test.expect_open.iter().map(ToString::to_string);
+        let ports = ports.collect::<Vec<_>>().join(", ");
+        lines.push(format!("it is ready when it listens on {ports}"));
+    }
     for (path, is_shared) in plan.writes() {
         let whose = if *is_shared { "with others" } else { "alone" };
         lines.push(format!("it may write {path}, {whose}"));
@@ -281,6 +320,13 @@ fn watch(prepared: &Prepared) -> Vec<String> {
             supervise.syslog_tag.as_deref().unwrap_or("the profile")
         ),
     });
+    if profile.root.sockets.contains(&Socket::Syslog) {
+        lines.push(format!(
+            "what it says by syslog(3) goes to syslog, facility {}, as {}",
+            facility_name(supervise.syslog_facility),
+            supervise.syslog_tag.as_deref().unwrap_or("the profile")
+        ));
+    }
     let starts = format!(
         "after {} s, {} times in a row at most",
         supervise.restart_delay, supervise.restart_count
@@ -306,9 +352,11 @@ fn json(prepared: &Prepared) -> Json {
             ("details", Json::texts(&details(step, &prepared.profile))),
         ])
     });
+    let kept: Vec<String> = plan.kept().iter().map(ToString::to_string).collect();
     let process = plan.child();
     Json::Object(vec![
         ("instance", Json::text(plan.label())),
+        ("kept", Json::texts(&kept)),
         ("steps", Json::List(steps.collect())),
         ("child", Json::texts(&child(prepared))),
         ("watch", Json::texts(&watch(prepared))),

@@ -212,9 +212,10 @@ fn json(name: &str, outcome: &Outcome) -> Json {
 }
 
 /// Calls that change something.
-const EFFECTS: [&str; 31] = [
+const EFFECTS: [&str; 32] = [
     "mkdirat",
     "symlinkat",
+    "bindat",
     "unlinkat",
     "fchown",
     "fchmod",

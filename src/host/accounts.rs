@@ -59,8 +59,9 @@ pub fn owners<K: Kernel>(
         .rw
         .iter()
         .filter_map(|entry| entry.owner.as_ref());
+    let of_sockets = profile.listen.iter().filter_map(|one| one.owner.as_ref());
     let mut owners = BTreeMap::new();
-    for owner in of_tmpfs.chain(of_rw) {
+    for owner in of_tmpfs.chain(of_rw).chain(of_sockets) {
         owners.insert(owner.clone(), account(kernel, owner)?.uid);
     }
     Ok(owners)

@@ -1,7 +1,7 @@
 //! What the programs of a profile need on this host.
 
 use super::accounts::Service;
-use super::{Purpose, cache};
+use super::{Purpose, cache, capability};
 use crate::closure::finder::System;
 use crate::closure::graph::How;
 use crate::closure::{self, Closure, Refusal, Wanted, nss};
@@ -18,6 +18,7 @@ pub fn look<K: Kernel>(
     permit: &Permit,
     service: &Service,
     purpose: Purpose,
+    shim: Option<&String>,
 ) -> Result<Option<Closure>, Error> {
     let root = &permit.profile().root;
     if root.closure == profile::Closure::Off {
@@ -31,7 +32,7 @@ pub fn look<K: Kernel>(
     }
     let wanted = Wanted {
         programs: main.into_iter().chain(&root.programs).cloned().collect(),
-        libraries: root.libraries.clone(),
+        libraries: root.libraries.iter().chain(shim).cloned().collect(),
         modules: modules(walker, root)?,
         system: system(walker.files())?,
     };
@@ -42,7 +43,7 @@ pub fn look<K: Kernel>(
         Some(known) => known,
         None => find(walker, &wanted, keeps).map_err(|refusal| match is_strangers {
             true => Error::Profile(refusal.discreet().to_string()),
-            false => Error::Profile(refusal.to_string()),
+            false => Error::Profile(words_of(&refusal, shim)),
         })?,
     };
     match forbidden(&found, service) {
@@ -56,6 +57,15 @@ pub fn look<K: Kernel>(
             "{path} can't be {words} by the service's user {}",
             service.user.name
         ))),
+    }
+}
+
+/// That nothing loads the shim is no fault of the key `libraries`.
+fn words_of(refusal: &Refusal, shim: Option<&String>) -> String {
+    let words = refusal.to_string();
+    match shim.is_some_and(|shim| capability::is_useless(shim, &words)) {
+        true => capability::STATIC_AND_SHIM.to_string(),
+        false => words,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 pub mod cache;
+mod capability;
 mod closure;
 mod contents;
 pub mod db;
@@ -16,7 +17,6 @@ use crate::error::Error;
 use crate::kernel::{Errno, Kernel};
 use crate::permit::Permit;
 use crate::plan::Host;
-use crate::profile::Socket;
 use crate::trust::walk::Walker;
 use accounts::Service;
 pub use devices::forget_rulesets;
@@ -65,10 +65,6 @@ pub fn survey<K: Kernel>(
     purpose: Purpose,
 ) -> Result<Host, Error> {
     let profile = permit.profile();
-    if profile.root.sockets.contains(&Socket::Syslog) {
-        let words = "sockets = [\"syslog\"] is not supported yet";
-        return Err(Error::Profile(words.to_string()));
-    }
     limits::parameters(kernel, profile)?;
     limits::addresses(kernel, profile)?;
     let rctl = limits::rctl(kernel, profile)?;
@@ -76,14 +72,18 @@ pub fn survey<K: Kernel>(
     let owners = accounts::owners(kernel, profile)?;
     let mut environment = kept;
     environment.extend(profile.env.clone());
+    let shim = capability::shim(kernel, permit)?;
     let mut walker = Walker::new(kernel);
-    let closure = closure::look(&mut walker, permit, &service, purpose)?;
+    let closure = closure::look(&mut walker, permit, &service, purpose, shim.as_ref())?;
     let sources = sources::look(&mut walker, profile, &service, &owners)?;
     let submounts = submounts::look(&mut walker, profile, &sources, &service)?;
     let contents = contents::make(&mut walker, profile, &service)?;
     drop(walker);
+    let capable = capability::look(kernel, permit, closure.as_ref(), shim.as_ref())?;
     Ok(Host {
         closure,
+        capable,
+        shim,
         sources,
         submounts,
         contents,

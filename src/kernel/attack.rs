@@ -31,10 +31,11 @@ pub trait Attack: Kernel {
     /// Why this kernel can't show what the attempt of this name would: it would be no measurement.
     fn cannot_show(&self, attempt: &str) -> Option<&'static str>;
 
-    fn socket(&mut self, socket: Socket) -> Outcome<Fd>;
-    fn bind(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()>;
-    fn listen(&mut self, socket: Fd) -> Outcome<()>;
-    fn connect(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()>;
+    /// socket(2), bind(2), listen(2) and connect(2) as an intruder calls them; a launch has its own.
+    fn make_socket(&mut self, socket: Socket) -> Outcome<Fd>;
+    fn bind_to(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()>;
+    fn listen_on(&mut self, socket: Fd) -> Outcome<()>;
+    fn connect_to(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()>;
     fn getsockname(&mut self, socket: Fd) -> Outcome<SocketAddr>;
     /// RTM_DELETE of the route to one host, written to a routing socket: ESRCH where there is none.
     fn route_delete(&mut self, socket: Fd, destination: Ipv4Addr) -> Outcome<()>;

@@ -62,11 +62,13 @@ errnos! {
     EPIPE = 32, "Broken pipe";
     ERANGE = 34, "Result too large";
     EAGAIN = 35, "Resource temporarily unavailable";
+    EPROTOTYPE = 41, "Protocol wrong type for socket";
     EPROTONOSUPPORT = 43, "Protocol not supported";
     EOPNOTSUPP = 45, "Operation not supported";
     EAFNOSUPPORT = 47, "Address family not supported by protocol family";
     EADDRINUSE = 48, "Address already in use";
     EADDRNOTAVAIL = 49, "Can't assign requested address";
+    ETIMEDOUT = 60, "Operation timed out";
     ECONNREFUSED = 61, "Connection refused";
     ELOOP = 62, "Too many levels of symbolic links";
     ENAMETOOLONG = 63, "File name too long";

@@ -9,8 +9,14 @@ pub mod attack;
 pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
+mod listener;
+pub mod rights;
+mod socket;
 
 pub use errno::Errno;
+pub use listener::{Listener, Protocol};
+pub use rights::Rights;
+pub use socket::{SocketAddress, SocketKind, SocketOption};
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,6 +73,8 @@ pub enum Open {
     Directory,
     /// O_RDONLY | O_NONBLOCK: a fifo or device that pretends to be a profile never blocks us.
     Read,
+    /// O_EXEC: for fexecve(2), of what need not be readable.
+    Execute,
     /// O_PATH: names a file for fstat(2) without opening it.
     Path,
     /// O_RDWR | O_CREAT | O_APPEND with a mode: lock files and journals.
@@ -510,6 +518,8 @@ pub trait Kernel: Sized {
     /// Names in a directory, without "." and "..", in no order (getdirentries(2)).
     fn readdir(&mut self, directory: Fd) -> Outcome<Vec<String>>;
     fn flock(&mut self, fd: Fd, lock: Lock) -> Outcome<()>;
+    /// fcntl(F_GETLK): whether somebody else holds a lock of any kind on the file; takes none.
+    fn is_locked(&mut self, fd: Fd) -> Outcome<bool>;
     fn chdir(&mut self, path: &str) -> Outcome<()>;
     fn umask(&mut self, mask: u32);
     fn isatty(&mut self, fd: Fd) -> bool;
@@ -522,6 +532,11 @@ pub trait Kernel: Sized {
     fn closefrom(&mut self, lowest: i32);
     /// A connected pair of stream sockets (socketpair(2), AF_UNIX).
     fn socketpair(&mut self) -> Outcome<(Fd, Fd)>;
+    /// A datagram socket (socket(2), AF_UNIX).
+    fn socket_datagram(&mut self) -> Outcome<Fd>;
+    /// bindat(2) of a local socket: its name has the mode 0777 less the umask. EADDRINUSE where there is
+    /// something; ENAMETOOLONG beyond 103 bytes.
+    fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()>;
     /// pipe2(2): the end to read from, and the one to write to.
     fn pipe(&mut self) -> Outcome<(Fd, Fd)>;
     /// write(2) to what somebody else holds the other end of: EAGAIN where nothing can be written at
@@ -532,6 +547,35 @@ pub trait Kernel: Sized {
     fn is_local_socket(&mut self, fd: Fd) -> bool;
     /// fcntl(F_SETFL, O_NONBLOCK): only of a description that nobody else shares.
     fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()>;
+
+    // Sockets.
+    fn socket(&mut self, kind: SocketKind) -> Outcome<Fd>;
+    fn setsockopt(&mut self, fd: Fd, option: SocketOption) -> Outcome<()>;
+    /// Of a path: made with mode 0777 less the umask. EADDRINUSE where something has the name.
+    fn bind(&mut self, fd: Fd, address: &SocketAddress) -> Outcome<()>;
+    fn listen(&mut self, fd: Fd, backlog: u32) -> Outcome<()>;
+    /// ECONNREFUSED where nobody has the socket at a path open any more; EPROTOTYPE where somebody has,
+    /// and it is one of another kind (unp_connectat in sys/kern/uipc_usrreq.c).
+    fn connect(&mut self, fd: Fd, address: &SocketAddress) -> Outcome<()>;
+    /// lchown(2), the group left as it is.
+    fn lchown(&mut self, path: &str, uid: u32) -> Outcome<()>;
+
+    // Capability mode (capsicum(4)).
+    /// ENOTCAPABLE where the descriptor hasn't all of these.
+    fn cap_rights_limit(&mut self, fd: Fd, rights: Rights) -> Outcome<()>;
+    /// CAP_FCNTL_*.
+    fn cap_fcntls_limit(&mut self, fd: Fd, fcntls: u32) -> Outcome<()>;
+    fn cap_ioctls_limit(&mut self, fd: Fd, commands: &[u64]) -> Outcome<()>;
+    /// For good, and for whatever is executed after.
+    fn cap_enter(&mut self) -> Outcome<()>;
+    /// In capability mode, of a file that names an interpreter: no error, but death by SIGABRT
+    /// (elf_load_file in sys/kern/imgact_elf.c).
+    fn fexecve(
+        &mut self,
+        program: Fd,
+        arguments: &[String],
+        environment: &[String],
+    ) -> Outcome<Self::Executed>;
 
     // Terminals (tty(4), pts(4)).
     /// posix_openpt(2): the master of a new pseudo-terminal.
@@ -596,6 +640,10 @@ pub trait Kernel: Sized {
     fn add_address(&mut self, alias: &Alias) -> Outcome<()>;
     /// SIOCDIFADDR or SIOCDIFADDR_IN6. EADDRNOTAVAIL when it isn't there.
     fn delete_address(&mut self, alias: &Alias) -> Outcome<()>;
+
+    /// Who listens where (sysctl net.inet.tcp.pcblist, net.inet.udp.pcblist, kern.file). EINVAL from a
+    /// kernel whose lists look otherwise.
+    fn listeners(&mut self) -> Outcome<Vec<Listener>>;
 
     // rctl(4). Rules as text; amounts are plain integers. ENOSYS where racct is off.
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()>;

@@ -14,24 +14,30 @@ fn lock_path(alias: &Alias) -> String {
 
 const OURS: &[u8] = b"ours\n";
 
+/// Held for a moment by whoever takes or releases an address. Without it two last holders who release at
+/// once would each see the other and leave the address to him; and who comes while a last holder looks
+/// whether he is the last would find the lock of the address taken.
+fn turn<K: Kernel>(kernel: &mut K) -> Result<Fd, Failure> {
+    lock::wait(kernel, &format!("{STATE}/.addresses"))
+}
+
 pub fn take<K: Kernel>(kernel: &mut K, alias: &Alias, done: &mut Vec<Undo>) -> Result<(), Failure> {
+    let turn = turn(kernel)?;
+    let taken = take_in_turn(kernel, alias, done);
+    taken.and(kernel.close(turn))
+}
+
+fn take_in_turn<K: Kernel>(
+    kernel: &mut K,
+    alias: &Alias,
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
     let path = lock_path(alias);
-    let fd = match lock::take(kernel, &path, Lock::Exclusive) {
-        Ok(fd) => fd,
+    let (fd, is_first) = match lock::take(kernel, &path, Lock::Exclusive) {
+        Ok(fd) => (fd, true),
+        // Others of us hold the address; it was added or found by the first of them.
         Err(failure) if failure.errno == Errno::EAGAIN => {
-            // Others of us hold the address; it was added or found by the first of them.
-            let fd = lock::take(kernel, &path, Lock::Shared)?;
-            done.push(Undo::ReleaseAddress {
-                alias: alias.clone(),
-                lock: fd,
-            });
-            return present(kernel, alias)?
-                .then_some(())
-                .ok_or_else(|| Failure {
-                    call: "getifaddrs",
-                    errno: Errno::EADDRNOTAVAIL,
-                    text: "the address has gone".to_string(),
-                });
+            (lock::take(kernel, &path, Lock::Shared)?, false)
         }
         Err(failure) => return Err(failure),
     };
@@ -39,12 +45,25 @@ pub fn take<K: Kernel>(kernel: &mut K, alias: &Alias, done: &mut Vec<Undo>) -> R
         alias: alias.clone(),
         lock: fd,
     });
-    if !present(kernel, alias)? {
-        // The word is written before the effect: it is what a later cleanup goes by.
-        kernel.write(fd, OURS)?;
-        kernel.add_address(alias)?;
+    match (present(kernel, alias)?, is_first) {
+        (true, _) => {}
+        (false, true) => {
+            // The word is written before the effect: it is what a later cleanup goes by.
+            kernel.write(fd, OURS)?;
+            kernel.add_address(alias)?;
+        }
+        (false, false) => {
+            return Err(Failure {
+                call: "getifaddrs",
+                errno: Errno::EADDRNOTAVAIL,
+                text: "the address has gone".to_string(),
+            });
+        }
     }
-    kernel.flock(fd, Lock::Shared)
+    match is_first {
+        true => kernel.flock(fd, Lock::Shared),
+        false => Ok(()),
+    }
 }
 
 fn present<K: Kernel>(kernel: &mut K, alias: &Alias) -> Result<bool, Failure> {
@@ -56,6 +75,20 @@ fn present<K: Kernel>(kernel: &mut K, alias: &Alias) -> Result<bool, Failure> {
 
 /// The last holder removes the address, and only if one of us added it.
 pub fn release<K: Kernel>(kernel: &mut K, alias: &Alias, fd: Fd) -> Result<(), Failure> {
+    match turn(kernel) {
+        Ok(turn) => {
+            let released = release_in_turn(kernel, alias, fd);
+            released.and(kernel.close(turn))
+        }
+        Err(failure) => {
+            // The file stays, and says whether the address is ours.
+            let _ = kernel.close(fd);
+            Err(failure)
+        }
+    }
+}
+
+fn release_in_turn<K: Kernel>(kernel: &mut K, alias: &Alias, fd: Fd) -> Result<(), Failure> {
     match kernel.flock(fd, Lock::Exclusive) {
         Err(failure) if failure.errno == Errno::EAGAIN => kernel.close(fd),
         Err(failure) => {
@@ -98,9 +131,11 @@ pub fn sweep<K: Kernel>(kernel: &mut K, name: &str) -> Result<(), Failure> {
         })
     });
     let Some(alias) = parsed else { return Ok(()) };
-    match lock::take(kernel, &lock_path(&alias), Lock::Exclusive) {
-        Ok(fd) => release(kernel, &alias, fd),
+    let turn = turn(kernel)?;
+    let swept = match lock::take(kernel, &lock_path(&alias), Lock::Exclusive) {
+        Ok(fd) => release_in_turn(kernel, &alias, fd),
         Err(failure) if failure.errno == Errno::EAGAIN => Ok(()),
         Err(failure) => Err(failure),
-    }
+    };
+    swept.and(kernel.close(turn))
 }

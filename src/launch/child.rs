@@ -1,5 +1,5 @@
-//! The child between fork and exec: Outside, Inside, Unprivileged, Confined. Each stage is made only
-//! from the one before, and exec is a method of the last.
+//! The child between fork and exec: Outside, Inside, Unprivileged, Confined, and where the plan has it
+//! Capable. Each stage is made only from the one before, and exec is a method of the last.
 //!
 //! It is forked before its jail is made, so that it never holds the jail's owning descriptor, and
 //! learns the jail's id over its channel. When the channel ends, so does the child.
@@ -8,17 +8,26 @@
 //! use jailrun::{kernel::Kernel, launch::child::Inside};
 //! fn skip<K: Kernel>(inside: Inside<'_, K>) { let _ = inside.exec(); }
 //! ```
+//!
+//! ```compile_fail
+//! use jailrun::{kernel::Kernel, launch::child::Unprivileged};
+//! fn skip<K: Kernel>(unprivileged: Unprivileged<'_, K>) { let _ = unprivileged.enter_capability_mode(); }
+//! ```
 
-use crate::kernel::{Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, UNLIMITED};
+use crate::kernel::{
+    At, Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, Rights, UNLIMITED,
+};
+use crate::plan::capability::{Capability, Descriptor};
+use crate::plan::child::FIRST;
 use crate::plan::{ChildPlan, Then};
 
-/// Where the channel to the supervisor is in the child; all above it is closed.
-pub const CHANNEL: Fd = Fd(3);
-
-/// What 0, 1 and 2 become; `None` keeps what is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stdio {
+/// What the child is given of the supervisor's descriptors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// What 0, 1 and 2 become; `None` keeps what is there.
     pub fds: [Option<Fd>; 3],
+    /// What 3, 4, ... become.
+    pub sockets: Vec<Fd>,
     /// Which of 0, 1 and 2 will then be a pseudo-terminal, which is the supervisor's session's own.
     pub terminal: Option<Fd>,
 }
@@ -51,10 +60,17 @@ pub struct Unprivileged<'a, K> {
     plan: &'a ChildPlan,
 }
 
-/// Nothing is left to be taken away.
+/// Nothing is left to be taken away, but for names.
 pub struct Confined<'a, K> {
     kernel: &'a mut K,
     plan: &'a ChildPlan,
+}
+
+/// In capability mode, with the descriptors of the plan and no others.
+pub struct Capable<'a, K> {
+    kernel: &'a mut K,
+    plan: &'a ChildPlan,
+    capability: &'a Capability,
 }
 
 impl<'a, K: Kernel> Outside<'a, K> {
@@ -63,9 +79,9 @@ impl<'a, K: Kernel> Outside<'a, K> {
     fn new(
         kernel: &'a mut K,
         plan: &'a ChildPlan,
-        stdio: Stdio,
+        given: &Given,
     ) -> Result<Outside<'a, K>, Stopped> {
-        match stdio.terminal {
+        match given.terminal {
             None => kernel.setsid().map_err(at("begin a session"))?,
             // The end of a session's leader revokes its terminal, with what the service wrote last and
             // nobody has read yet (ttydev_close in sys/kern/tty.c): the supervisor is the leader.
@@ -96,7 +112,7 @@ impl<'a, K: Kernel> Outside<'a, K> {
         let mut have = 0;
         while have < word.len() {
             let room = word.get_mut(have..).unwrap_or_default();
-            match self.kernel.read(CHANNEL, room) {
+            match self.kernel.read(channel(self.plan), room) {
                 Ok(0) => return Err(at("hear the supervisor")(gone())),
                 Ok(count) => have += count,
                 Err(failure) => return Err(at("hear the supervisor")(failure)),
@@ -203,11 +219,11 @@ impl<'a, K: Kernel> Unprivileged<'a, K> {
     pub fn confine(self) -> Result<Confined<'a, K>, Stopped> {
         let (kernel, plan) = (self.kernel, self.plan);
         kernel
-            .write(CHANNEL, b"d")
+            .write(channel(plan), b"d")
             .map_err(at("tell the supervisor"))?;
         let mut word = [0u8; 1];
         let count = kernel
-            .read(CHANNEL, &mut word)
+            .read(channel(plan), &mut word)
             .map_err(at("hear the supervisor"))?;
         if count != 1 || word != *b"g" {
             return Err(at("hear the supervisor")(gone()));
@@ -239,8 +255,8 @@ pub fn enter<K: Kernel>(
     jail: &str,
     spare: Option<Fd>,
 ) -> Result<(), Stopped> {
-    let Outside { kernel, plan } = Outside::new(kernel, plan, Stdio::default())?;
-    let lowest = spare.map_or(CHANNEL, |spare| spare).0 + 1;
+    let Outside { kernel, plan } = Outside::new(kernel, plan, &Given::default())?;
+    let lowest = spare.map_or(FIRST, |spare| spare.0) + 1;
     kernel.closefrom(lowest);
     let stage = "attach to the jail";
     let (_, jail) = kernel
@@ -270,18 +286,11 @@ fn stage_of(control: Procctl) -> &'static str {
     }
 }
 
-impl<K: Kernel> Confined<'_, K> {
-    fn go(self) -> Result<K::Executed, Stopped> {
-        match self.plan.then {
-            Then::Execute => self.exec(),
-            Then::Hold => Err(self.hold()),
-        }
-    }
-
+impl<'a, K: Kernel> Confined<'a, K> {
     /// Keeps the jail alive until standard input ends. That the channel is closed tells the supervisor
     /// what an exec would.
     fn hold(self) -> Stopped {
-        let _ = self.kernel.close(CHANNEL);
+        let _ = self.kernel.close(channel(self.plan));
         let ended = loop {
             match self.kernel.read(Fd(0), &mut [0]) {
                 Ok(0) => break gone(),
@@ -292,33 +301,150 @@ impl<K: Kernel> Confined<'_, K> {
         at("hold the jail")(ended)
     }
 
+    /// Opens what the plan lists, as the service's user and inside its root; limits that and everything
+    /// else that it will have; and gives every name up.
+    pub fn enter_capability_mode(
+        self,
+        capability: &'a Capability,
+    ) -> Result<Capable<'a, K>, Stopped> {
+        let (kernel, plan) = (self.kernel, self.plan);
+        for descriptor in &capability.descriptors {
+            open(kernel, descriptor, capability.is_static())?;
+        }
+        let highest = capability.descriptors.iter().map(|known| known.fd.0).max();
+        kernel.closefrom(highest.unwrap_or(0).max(channel(plan).0) + 1);
+        for descriptor in &capability.descriptors {
+            limit(kernel, descriptor)?;
+        }
+        // It has to tell a failure, and nothing more.
+        kernel
+            .cap_rights_limit(channel(plan), Rights::WRITE)
+            .map_err(at("limit the channel"))?;
+        kernel.cap_enter().map_err(at("enter capability mode"))?;
+        Ok(Capable {
+            kernel,
+            plan,
+            capability,
+        })
+    }
+
     pub fn exec(self) -> Result<K::Executed, Stopped> {
+        let environment = environment(self.kernel, self.plan);
         self.kernel
-            .execve(
-                &self.plan.program,
-                &self.plan.arguments,
-                &self.plan.environment,
-            )
+            .execve(&self.plan.program, &self.plan.arguments, &environment)
             .map_err(at("exec"))
     }
 }
 
-/// The first acts: standard descriptors and the channel are put in their places, and the copies of
-/// all that is the supervisor's are closed.
-fn keep<K: Kernel>(kernel: &mut K, stdio: Stdio, channel: Fd) -> Result<(), Stopped> {
-    for (number, fd) in (0..).zip(stdio.fds) {
+impl<K: Kernel> Capable<'_, K> {
+    pub fn exec(self) -> Result<K::Executed, Stopped> {
+        let environment = environment(self.kernel, self.plan);
+        let Capability {
+            execute, arguments, ..
+        } = self.capability;
+        self.kernel
+            .fexecve(*execute, arguments, &environment)
+            .map_err(at("exec"))
+    }
+}
+
+/// With LISTEN_PID, which is known only now.
+fn environment<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Vec<String> {
+    let mut environment = plan.environment.clone();
+    if plan.sockets > 0 {
+        environment.push(format!("LISTEN_PID={}", kernel.getpid().0));
+    }
+    environment
+}
+
+/// The kernel gives the lowest free number, but not behind a fork(2) of a process with a kqueue(2): it
+/// passes over the one that the kqueue has there (fdcopy in sys/kern/kern_descrip.c).
+fn open<K: Kernel>(
+    kernel: &mut K,
+    descriptor: &Descriptor,
+    is_static: bool,
+) -> Result<(), Stopped> {
+    let Some(path) = &descriptor.path else {
+        return Ok(());
+    };
+    let failed = |mut failure: Failure| {
+        failure.text = format!("descriptor {}, {path}", descriptor.fd.0);
+        at("open what the program has in capability mode")(failure)
+    };
+    let fd = kernel
+        .openat(At::Cwd, path, descriptor.how(is_static))
+        .map_err(failed)?;
+    if fd == descriptor.fd && !descriptor.stays {
+        return Ok(());
+    }
+    let stays = descriptor.stays;
+    kernel.dup2(fd, descriptor.fd, stays).map_err(failed)?;
+    match fd == descriptor.fd {
+        true => Ok(()),
+        false => kernel.close(fd).map_err(failed),
+    }
+}
+
+fn limit<K: Kernel>(kernel: &mut K, descriptor: &Descriptor) -> Result<(), Stopped> {
+    let stage = "limit what the program has in capability mode";
+    let (fd, purpose) = (descriptor.fd, &descriptor.purpose);
+    let rights = purpose.rights();
+    // What the caller closed isn't there to be limited.
+    match kernel.cap_rights_limit(fd, rights) {
+        Err(failure) if failure.errno == Errno::EBADF && descriptor.path.is_none() => return Ok(()),
+        other => other.map_err(at(stage))?,
+    }
+    if rights.holds(Rights::FCNTL) {
+        let fcntls = purpose.fcntls();
+        kernel.cap_fcntls_limit(fd, fcntls).map_err(at(stage))?;
+    }
+    if rights.holds(Rights::IOCTL) {
+        let commands: Vec<u64> = purpose.ioctls().iter().map(|(_, number)| *number).collect();
+        kernel.cap_ioctls_limit(fd, &commands).map_err(at(stage))?;
+    }
+    Ok(())
+}
+
+/// Where the channel to the supervisor is in the child, behind its sockets; all above it is closed.
+fn channel(plan: &ChildPlan) -> Fd {
+    Fd(FIRST + i32::try_from(plan.sockets).unwrap_or(0))
+}
+
+/// The first acts: standard descriptors, sockets and the channel are put in their places, and the copies
+/// of all that is the supervisor's are closed.
+fn keep<K: Kernel>(
+    kernel: &mut K,
+    plan: &ChildPlan,
+    given: &Given,
+    from: Fd,
+) -> Result<(), Stopped> {
+    let sockets = at("keep the sockets");
+    for (number, fd) in (0..).zip(given.fds) {
         if let Some(fd) = fd {
             kernel
                 .dup2(fd, Fd(number), true)
                 .map_err(at("set the standard descriptors"))?;
         }
     }
-    if channel != CHANNEL {
+    let channel = channel(plan);
+    let mut from = from;
+    let mut apart = Vec::new();
+    // One by one they would overwrite each other.
+    for socket in &given.sockets {
+        apart.push(kernel.dup_from(*socket, channel.0 + 1).map_err(&sockets)?);
+    }
+    if !apart.is_empty() {
+        from = kernel.dup_from(from, channel.0 + 1).map_err(&sockets)?;
+    }
+    for (number, socket) in (FIRST..).zip(apart) {
+        kernel.dup2(socket, Fd(number), true).map_err(&sockets)?;
+    }
+    if from != channel {
         kernel
-            .dup2(channel, CHANNEL, false)
+            .dup2(from, channel, false)
             .map_err(at("keep the channel"))?;
     }
-    kernel.closefrom(CHANNEL.0 + 1);
+    kernel.closefrom(channel.0 + 1);
     Ok(())
 }
 
@@ -326,18 +452,22 @@ fn keep<K: Kernel>(kernel: &mut K, stdio: Stdio, channel: Fd) -> Result<(), Stop
 pub fn run<K: Kernel>(
     kernel: &mut K,
     plan: &ChildPlan,
-    stdio: Stdio,
-    channel: Fd,
+    given: &Given,
+    from: Fd,
 ) -> Result<K::Executed, i32> {
-    if let Err(stopped) = keep(kernel, stdio, channel) {
-        return Err(report(kernel, channel, &stopped));
+    if let Err(stopped) = keep(kernel, plan, given, from) {
+        return Err(report(kernel, from, &stopped));
     }
-    Outside::new(kernel, plan, stdio)
+    let confined = Outside::new(kernel, plan, given)
         .and_then(Outside::attach)
         .and_then(Inside::become_user)
-        .and_then(Unprivileged::confine)
-        .and_then(Confined::go)
-        .map_err(|stopped| report(kernel, CHANNEL, &stopped))
+        .and_then(Unprivileged::confine);
+    let executed = confined.and_then(|confined| match &plan.capability {
+        _ if plan.then == Then::Hold => Err(confined.hold()),
+        Some(capability) => confined.enter_capability_mode(capability)?.exec(),
+        None => confined.exec(),
+    });
+    executed.map_err(|stopped| report(kernel, channel(plan), &stopped))
 }
 
 fn report<K: Kernel>(kernel: &mut K, channel: Fd, stopped: &Stopped) -> i32 {

@@ -5,7 +5,7 @@
 use crate::kernel::{At, Errno, Failure, Kernel, Lock, Statfs, Unlink};
 use crate::launch::instance::{self, Instance};
 use crate::launch::journal::{State, Story, Unreadable};
-use crate::launch::{address, lock, pidfile, steps};
+use crate::launch::{address, listener, lock, pidfile, steps};
 use crate::plan::{STATE, jail_name, place, root};
 
 /// What could not be taken back.
@@ -122,6 +122,9 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
         && let Some(path) = &story.pidfile
     {
         pidfile::sweep(kernel, path, story.head.pid)?;
+    }
+    for path in story.iter().flat_map(|story| &story.sockets) {
+        listener::sweep(kernel, path)?;
     }
     // Directories only, and only empty ones: nothing is ever deleted below a mount point.
     for path in [root(&held.label), place(&held.label)] {

@@ -77,15 +77,30 @@ pub fn release<K: Kernel>(kernel: &mut K, instance: &Instance) -> Result<(), Fai
         Ok(false) => Ok(()),
         Err(ref failure) => Err(failure.clone()),
     };
-    let is_ours = ours.is_ok_and(|is_ours| is_ours);
-    let gone = match kernel.unlinkat(At::Cwd, &directory(&instance.label), Unlink::Directory) {
-        Err(failure) if failure.errno == Errno::ENOENT => Ok(()),
-        // Somebody else's journal keeps it; it is theirs to remove.
-        Err(failure) if failure.errno == Errno::ENOTEMPTY && !is_ours => Ok(()),
-        other => other,
-    };
+    let gone = remove_directory(kernel, &instance.label);
     let closed = kernel.close(instance.fd);
     outcome.and(gone).and(closed)
+}
+
+/// Another launch's cleaning may make a journal of its own in it at any moment, until it is gone: then the
+/// directory is theirs to remove.
+fn remove_directory<K: Kernel>(kernel: &mut K, label: &str) -> Result<(), Failure> {
+    let mut last = Ok(());
+    for _ in 0..10 {
+        last = kernel.unlinkat(At::Cwd, &directory(label), Unlink::Directory);
+        match &last {
+            Err(failure) if failure.errno == Errno::ENOENT => return Ok(()),
+            Err(failure) if failure.errno == Errno::ENOTEMPTY => {}
+            _ => return last,
+        }
+        match kernel.lstatat(At::Cwd, &journal_path(label)) {
+            Ok(_) => return Ok(()),
+            // They have removed theirs just now, or it is something else that keeps it.
+            Err(failure) if failure.errno == Errno::ENOENT => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    last
 }
 
 /// Gives the lock back and leaves the journal: it says what became of the instance.

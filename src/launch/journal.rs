@@ -64,6 +64,8 @@ pub struct Story {
     pub writes: Vec<(String, bool)>,
     pub addresses: Vec<String>,
     pub pidfile: Option<String>,
+    /// Sockets on the host.
+    pub sockets: Vec<String>,
     /// The service's uid, and its gids, its own first.
     pub user: Option<(u32, Vec<u32>)>,
     pub state: State,
@@ -199,6 +201,10 @@ pub fn pidfile_record(path: &str) -> String {
     format!("pidfile {}", escape(path))
 }
 
+pub fn socket_record(path: &str) -> String {
+    format!("socket {}", escape(path))
+}
+
 pub fn user_record(uid: u32, gid: u32, groups: &[u32]) -> String {
     let mut record = format!("user {uid} {gid}");
     for group in groups.iter().filter(|group| **group != gid) {
@@ -291,6 +297,7 @@ fn record(story: &mut Story, words: &[&str]) -> Option<()> {
             let gids: Option<Vec<u32>> = gids.iter().map(|gid| gid.parse().ok()).collect();
             story.user = Some((uid.parse().ok()?, gids?));
         }
+        ["socket", path] => story.sockets.push((*path).to_string()),
         ["pidfile", path] => story.pidfile = Some((*path).to_string()),
         ["state", state @ ..] => {
             story.state = match state {
@@ -348,7 +355,7 @@ mod tests {
 
     const WHOLE: &str = "jailrun journal 1\nboot abc\ninstance www-x www service 0 123 1800000000 2\n\
         intend mount tmpfs /var/run/jailrun/www-x/root\nintend mount nullfs /var/run/jailrun/www-x/root/a%20b\nholds 12 /a%20b\n\
-        user 80 80 5\nwrites alone /var/db/x\naddress lo0-127.0.0.80\npidfile /var/run/www.pid\nbegun\n\
+        user 80 80 5\nwrites alone /var/db/x\naddress lo0-127.0.0.80\nsocket /var/run/x.sock\npidfile /var/run/www.pid\nbegun\n\
         done mount -5 77 /var/run/jailrun/www-x/root\nstate running 124 9 1800000001\n";
 
     #[test]
@@ -362,6 +369,7 @@ mod tests {
         assert_eq!(story.holds, [(12, "/a b".to_string())]);
         assert_eq!(story.user, Some((80, vec![80, 5])));
         assert_eq!(story.writes, [("/var/db/x".to_string(), false)]);
+        assert_eq!(story.sockets, ["/var/run/x.sock"]);
         assert_eq!(story.pidfile.as_deref(), Some("/var/run/www.pid"));
         assert!(matches!(
             story.state,

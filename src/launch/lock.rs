@@ -61,11 +61,11 @@ pub fn wait<K: Kernel>(kernel: &mut K, path: &str) -> Result<Fd, Failure> {
     Err(Failure::new("flock", Errno::EAGAIN))
 }
 
-/// Whether the lock could be had, without making the file or keeping the lock: EAGAIN when it is held,
-/// ENOENT when there is no such file.
-pub fn probe<K: Kernel>(kernel: &mut K, path: &str) -> Result<(), Failure> {
+/// Whether somebody holds the lock, without taking it: a launch that comes meanwhile must not find it
+/// taken. ENOENT when there is no such file.
+pub fn is_held<K: Kernel>(kernel: &mut K, path: &str) -> Result<bool, Failure> {
     let fd = kernel.openat(At::Cwd, path, Open::Read)?;
-    let tried = kernel.flock(fd, Lock::Shared);
+    let is_held = kernel.is_locked(fd);
     let closed = kernel.close(fd);
-    tried.and(closed)
+    is_held.and_then(|is_held| closed.map(|()| is_held))
 }

@@ -5,6 +5,7 @@ pub mod child;
 pub mod cleanup;
 pub mod instance;
 pub mod journal;
+pub mod listener;
 pub mod lock;
 pub mod pidfile;
 pub mod steps;
@@ -15,7 +16,7 @@ use crate::instances::seconds;
 use crate::kernel::{Errno, Failure, Fd, JailValue, Kernel, OwnedJail, Pid};
 use crate::plan::{Plan, Step};
 use crate::supervise::watch::{Ears, Heard};
-use child::Stdio;
+use child::Given;
 use journal::{Journal, State};
 use std::sync::Arc;
 use steps::{Site, Undo};
@@ -36,10 +37,10 @@ pub fn launch<K: Kernel>(
     plan: &Plan,
     journal: &mut Journal,
     ears: &mut Ears,
-    stdio: Stdio,
+    given: Given,
 ) -> Result<Running, (Error, Vec<String>)> {
     let mut done = Vec::new();
-    match start(kernel, plan, journal, ears, stdio, &mut done) {
+    match start(kernel, plan, journal, ears, given, &mut done) {
         Ok((jail, pid)) => Ok(Running { jail, pid, done }),
         Err(error) => {
             ears.forget_child(kernel);
@@ -54,7 +55,7 @@ fn start<K: Kernel>(
     plan: &Plan,
     journal: &mut Journal,
     ears: &mut Ears,
-    stdio: Stdio,
+    given: Given,
     done: &mut Vec<Undo>,
 ) -> Result<(OwnedJail, Pid), Error> {
     let mut child = None;
@@ -62,7 +63,7 @@ fn start<K: Kernel>(
     for step in plan.steps() {
         // The child is there before its jail is, so that it never holds the owning descriptor.
         if matches!(step, Step::Jail { .. }) {
-            child = Some(fork(kernel, plan, stdio, done)?);
+            child = Some(fork(kernel, plan, given.clone(), done)?);
         }
         if let Err(error) = steps::perform(kernel, &mut site, step, done) {
             close_channel(kernel, child);
@@ -105,7 +106,7 @@ fn close_channel<K: Kernel>(kernel: &mut K, child: Option<(Pid, Fd)>) {
 fn fork<K: Kernel>(
     kernel: &mut K,
     plan: &Plan,
-    stdio: Stdio,
+    given: Given,
     done: &mut Vec<Undo>,
 ) -> Result<(Pid, Fd), Error> {
     let in_step = |step: &'static str| move |failure| Error::step(step, failure);
@@ -113,7 +114,7 @@ fn fork<K: Kernel>(
         .socketpair()
         .map_err(in_step("make the channel to the child"))?;
     let child_plan = Arc::new(plan.child().clone());
-    let forked = kernel.fork(move |kernel| child::run(kernel, &child_plan, stdio, theirs));
+    let forked = kernel.fork(move |kernel| child::run(kernel, &child_plan, &given, theirs));
     // The end of the channel that only the child may hold: its last close is how exec is told.
     let closed = kernel.close(theirs);
     match forked {
@@ -186,7 +187,9 @@ fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, channel: Fd) -> Result<Vec<u
             Heard::ChildWord => break,
             Heard::Stop => return Err(Error::Stopped),
             // It can't be told yet; a service that isn't there is not the place for it either.
-            Heard::Pass(_) | Heard::Child | Heard::Output | Heard::Time | Heard::JailGone => {}
+            Heard::Pass(_) | Heard::Child | Heard::Time | Heard::JailGone => {}
+            // Nobody watches for these yet.
+            Heard::Output | Heard::Log => {}
         }
     }
     let mut buffer = [0u8; 512];

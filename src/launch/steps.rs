@@ -4,10 +4,11 @@
 use crate::error::Error;
 use crate::kernel::{
     Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
-    Unlink, signal,
+    SocketAddress, Unlink, signal,
 };
 use crate::launch::address;
 use crate::launch::journal::Journal;
+use crate::launch::listener;
 use crate::plan::{self, Made, Source, Step};
 
 /// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
@@ -61,9 +62,17 @@ pub enum Undo {
     },
     /// The skeleton is held open no longer.
     CloseSkeleton(Fd),
+    /// What the service logs to.
+    CloseLog(Fd),
     ReleaseAddress {
         alias: Alias,
         lock: Fd,
+    },
+    /// A socket, and the device and inode of its file if it has one.
+    CloseSocket {
+        fd: Fd,
+        address: SocketAddress,
+        file: Option<(u64, u64)>,
     },
     RemoveRule(String),
     /// The service's first process, forked before there was a jail to enter.
@@ -88,6 +97,7 @@ impl std::fmt::Display for Undo {
             Undo::RemoveDirectory(path) => write!(formatter, "remove the directory {path}"),
             Undo::Unmount { target, .. } => write!(formatter, "unmount {target}"),
             Undo::CloseSkeleton(_) => formatter.write_str("close the skeleton"),
+            Undo::CloseLog(_) => formatter.write_str("close the service's log"),
             Undo::ReleaseAddress { alias, .. } => {
                 write!(
                     formatter,
@@ -95,6 +105,7 @@ impl std::fmt::Display for Undo {
                     alias.address, alias.interface
                 )
             }
+            Undo::CloseSocket { address, .. } => write!(formatter, "close the socket at {address}"),
             Undo::RemoveRule(filter) => write!(formatter, "remove the rctl rule {filter}"),
             Undo::EndChild(pid) => write!(formatter, "end the process {}", pid.0),
             Undo::RemoveJail(jail) => write!(formatter, "remove the jail {}", jail.id.0),
@@ -132,10 +143,8 @@ fn act<K: Kernel>(
             let fd = kernel.openat(at, relative, Open::CreateNew(0o444))?;
             kernel.close(fd)?;
         }
-        Step::File { path, made } => {
-            let (at, relative) = site.inside(path)?;
-            make_file(kernel, at, relative, made)?;
-        }
+        Step::File { path, made } => make_file(kernel, site.inside(path)?, made)?,
+        Step::Socket { path } => bind(kernel, site.inside(path)?, done)?,
         Step::Link { path, text } => {
             let (at, relative) = site.inside(path)?;
             kernel.symlinkat(text, at, relative)?;
@@ -168,16 +177,9 @@ fn act<K: Kernel>(
                 verify_source(kernel, mount, source)?;
             }
         }
-        Step::Seal { mount } => {
-            kernel.nmount(mount)?;
-            verify(kernel, mount)?;
-            // Nothing is made in it any more. Held, it would keep the jail from being entered.
-            if let Some(fd) = site.skeleton.take() {
-                done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
-                kernel.close(fd)?;
-            }
-        }
+        Step::Seal { mount } => seal(kernel, site, mount, done)?,
         Step::Address(alias) => address::take(kernel, alias, done)?,
+        Step::Listen(socket) => listener::open(kernel, socket, done)?,
         Step::Rctl { rule, filter } => {
             done.push(Undo::RemoveRule(filter.clone()));
             kernel.rctl_add_rule(rule)?;
@@ -190,13 +192,54 @@ fn act<K: Kernel>(
     Ok(())
 }
 
+fn seal<K: Kernel>(
+    kernel: &mut K,
+    site: &mut Site<'_>,
+    mount: &Nmount,
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    kernel.nmount(mount)?;
+    verify(kernel, mount)?;
+    // Nothing is made in it any more. Held, it would keep the jail from being entered.
+    if let Some(fd) = site.skeleton.take() {
+        done.retain(|undo| *undo != Undo::CloseSkeleton(fd));
+        kernel.close(fd)?;
+    }
+    Ok(())
+}
+
 /// Owner and mode are set on what was made, whatever the umask; the owner first, since that clears bits
 /// of the mode.
-fn make_file<K: Kernel>(kernel: &mut K, at: At, path: &str, made: &Made) -> Result<(), Failure> {
+fn make_file<K: Kernel>(
+    kernel: &mut K,
+    (at, path): (At, &str),
+    made: &Made,
+) -> Result<(), Failure> {
     let fd = kernel.openat(at, path, Open::CreateNew(0o600))?;
     let filled = fill(kernel, fd, made);
     let closed = kernel.close(fd);
     filled.and(closed)
+}
+
+/// The umask of our process, and one by which everybody may send to a socket: connect(2) asks for
+/// permission to write.
+const UMASK: u32 = 0o022;
+const EVERYBODY_SENDS: u32 = 0o111;
+
+/// Relative to the skeleton, also because a whole path would often be too long for a socket's address.
+fn bind<K: Kernel>(
+    kernel: &mut K,
+    (at, path): (At, &str),
+    done: &mut Vec<Undo>,
+) -> Result<(), Failure> {
+    let socket = kernel.socket_datagram()?;
+    // Closed before anything is unmounted: a bound socket holds its file system.
+    done.push(Undo::CloseLog(socket));
+    kernel.set_nonblocking(socket)?;
+    kernel.umask(EVERYBODY_SENDS);
+    let bound = kernel.bindat(at, path, socket);
+    kernel.umask(UMASK);
+    bound
 }
 
 fn fill<K: Kernel>(kernel: &mut K, fd: Fd, made: &Made) -> Result<(), Failure> {
@@ -263,7 +306,7 @@ fn verify_source<K: Kernel>(
     Err(unlike("fstatat", "changed while it was mounted"))
 }
 
-fn unlike(call: &'static str, text: &str) -> Failure {
+pub(super) fn unlike(call: &'static str, text: &str) -> Failure {
     Failure {
         call,
         errno: Errno::EINVAL,
@@ -280,8 +323,11 @@ pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
     match undo {
         Undo::RemoveDirectory(path) => kernel.unlinkat(At::Cwd, path, Unlink::Directory),
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
-        Undo::CloseSkeleton(fd) => kernel.close(*fd),
+        Undo::CloseSkeleton(fd) | Undo::CloseLog(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),
+        Undo::CloseSocket { fd, address, file } => {
+            listener::close(kernel, *fd, address.path(), *file)
+        }
         Undo::RemoveRule(filter) => match kernel.rctl_remove_rule(filter) {
             Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
             _ => Ok(()),

@@ -91,8 +91,8 @@ fn conflict_of_mounts<K: Kernel>(
 /// Somebody holds its journal, or its jail lives.
 fn lives<K: Kernel>(kernel: &mut K, label: &str) -> Result<bool, Failure> {
     let path = format!("{}/journal", instance::directory(label));
-    match lock::probe(kernel, &path) {
-        Err(failure) if failure.errno == Errno::EAGAIN => Ok(true),
+    match lock::is_held(kernel, &path) {
+        Ok(true) => Ok(true),
         Err(failure) if failure.errno != Errno::ENOENT => Err(failure),
         _ => Ok(kernel.jail_find(&jail_name(label))?.is_some()),
     }

@@ -1,12 +1,24 @@
 //! What the child does between fork and exec. Pure.
 
+use super::capability::Capability;
+use super::socket::{self, Socket};
+use super::tree::Tree;
 use super::{ChildPlan, Host, Then};
 use crate::error::Error;
 use crate::kernel::Procctl;
 use crate::permit::Permit;
+use crate::profile::Mode;
+
+/// The number of the first socket (SD_LISTEN_FDS_START of sd_listen_fds(3)).
+pub const FIRST: i32 = 3;
 
 /// The program, its arguments and environment, and what it is confined by.
-pub fn plan(permit: &Permit, host: &Host) -> Result<ChildPlan, Error> {
+pub fn plan(
+    permit: &Permit,
+    host: &Host,
+    tree: &Tree,
+    sockets: &[Socket],
+) -> Result<ChildPlan, Error> {
     let profile = permit.profile();
     let (program, arguments) = match (permit.command(), &profile.program) {
         (Some([program, rest @ ..]), _) => (program.clone(), rest.to_vec()),
@@ -30,15 +42,23 @@ pub fn plan(permit: &Permit, host: &Host) -> Result<ChildPlan, Error> {
         (control.no_wxmap, Procctl::NoWxMap),
         (control.no_trace, Procctl::NoTrace),
     ];
+    let arguments: Vec<String> = std::iter::once(program.clone()).chain(arguments).collect();
+    let names: Vec<String> = sockets.iter().map(|socket| socket.name.clone()).collect();
+    let capability = host
+        .capable
+        .as_ref()
+        .map(|capable| Capability::of(capable, tree, &arguments, &names));
+    if profile.capsicum.mode == Mode::Enforce && capability.is_none() {
+        let words = "nobody has worked out how the program runs in capability mode";
+        return Err(Error::Profile(words.to_string()));
+    }
     Ok(ChildPlan {
         then: Then::Execute,
-        arguments: std::iter::once(program.clone()).chain(arguments).collect(),
+        arguments,
         program,
-        environment: host
-            .environment
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect(),
+        environment: environment(permit, host, sockets, capability.as_ref()),
+        sockets: sockets.len(),
+        capability,
         user: host.user.clone(),
         uid: host.uid,
         gid: host.gid,
@@ -54,4 +74,31 @@ pub fn plan(permit: &Permit, host: &Host) -> Result<ChildPlan, Error> {
             .map(|(_, control)| *control)
             .collect(),
     })
+}
+
+/// The profile's, then what tells of descriptors: names of the latter are no profile's to give.
+fn environment(
+    permit: &Permit,
+    host: &Host,
+    sockets: &[Socket],
+    capability: Option<&Capability>,
+) -> Vec<String> {
+    let profile = permit.profile();
+    let own = host.environment.iter();
+    let mut all: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+    all.extend(socket::variables(sockets, FIRST));
+    match (capability, profile.capsicum.mode) {
+        (Some(capability), _) => {
+            all.extend(capability.environment.iter().cloned());
+            all.push(format!("JAILRUN_CWD={}", profile.chdir));
+            if profile.capsicum.kill_children {
+                all.push("JAILRUN_KILL_CHILDREN=1".to_string());
+            }
+        }
+        (None, Mode::Off) if !sockets.is_empty() => {
+            all.extend(host.shim.iter().map(|shim| format!("LD_PRELOAD={shim}")));
+        }
+        (None, _) => {}
+    }
+    all
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub path: String,
-    /// "file", "directory", "link", "tmpfs", "devfs", "made" or "masked".
+    /// "file", "directory", "link", "tmpfs", "devfs", "made", "socket" or "masked".
     pub kind: &'static str,
     /// What else there is to say of it: "read-only", a link's text, a size.
     pub detail: String,
@@ -69,6 +69,10 @@ fn described(node: &Node) -> (&'static str, String) {
             Filesystem::Nullfs { source, .. } => ("directory", source.clone()),
         },
         What::Link(text) => ("link", text.clone()),
+        What::Socket => (
+            "socket",
+            "jailrun's, mode 0666: the way to the host's syslogd".to_string(),
+        ),
         What::File(made) => (
             "made",
             format!(
@@ -113,22 +117,6 @@ pub fn text(entries: &[Entry]) -> String {
     entries.iter().map(line).collect()
 }
 
-/// A list of objects.
-pub fn json(entries: &[Entry]) -> String {
-    let object = |entry: &Entry| {
-        let why: Vec<String> = entry.why.iter().map(|reason| quoted(reason)).collect();
-        format!(
-            "{{\"path\":{},\"kind\":{},\"detail\":{},\"why\":[{}]}}",
-            quoted(&entry.path),
-            quoted(entry.kind),
-            quoted(&entry.detail),
-            why.join(",")
-        )
-    };
-    let objects: Vec<String> = entries.iter().map(object).collect();
-    format!("[{}]\n", objects.join(",\n"))
-}
-
 /// The dependencies of the programs, for dot(1).
 pub fn dot(host: &Host) -> String {
     let mut graph = String::from("digraph root {\n");
@@ -154,16 +142,7 @@ pub fn dot(host: &Host) -> String {
     graph
 }
 
-/// A string of JSON, which is one of dot's as well.
+/// A string of dot's, in which only two signs mean anything. Paths of a closure hold no control characters.
 fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,9 +1,11 @@
 //! What a launch will do, as data: a list of steps, each with its one wording, and what the child does
 //! once it is inside. Made from a permit and from what was found on the host; nothing is changed here.
 
-mod child;
+pub mod capability;
+pub mod child;
 mod jail;
 pub mod listing;
+pub mod socket;
 pub mod tree;
 
 use crate::closure::Closure;
@@ -11,7 +13,9 @@ use crate::error::Error;
 use crate::kernel::Pid;
 use crate::kernel::{Alias, Filesystem, JailParameters, Limit, Nmount, Procctl, Stat};
 use crate::permit::Permit;
-use crate::profile::{Network, Supervise};
+use crate::profile::{Network, Profile, Supervise};
+use capability::{Capability, Capable};
+use socket::Socket;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +50,10 @@ pub struct Host {
     pub environment: BTreeMap<String, String>,
     /// Rules are added: there are some, and racct is on.
     pub rctl: bool,
+    /// How the program runs in capability mode, where the profile says so.
+    pub capable: Option<Capable>,
+    /// Where libjailrun_preopen.so is, where the profile wants it.
+    pub shim: Option<String>,
 }
 
 /// Something on the host that the profile names.
@@ -133,6 +141,10 @@ pub enum Step {
         path: String,
         made: Made,
     },
+    /// A socket of ours in the skeleton, that syslog(3) finds; its name goes with the skeleton.
+    Socket {
+        path: String,
+    },
     /// A symbolic link in the skeleton; goes with the skeleton.
     Link {
         path: String,
@@ -151,6 +163,8 @@ pub enum Step {
         mount: Nmount,
     },
     Address(Alias),
+    /// Bound, and kept open through all starts of the service.
+    Listen(Socket),
     Rctl {
         rule: String,
         filter: String,
@@ -185,6 +199,7 @@ impl fmt::Display for Step {
                 made.uid,
                 made.gid
             ),
+            Step::Socket { path } => write!(formatter, "bind the socket {path} (mode 0666)"),
             Step::Link { path, text } => write!(formatter, "make the link {path} to {text}"),
             Step::Unlink { path } => write!(formatter, "take the name {path} away"),
             Step::Mount { mount, .. } => mounting(formatter, mount),
@@ -194,6 +209,7 @@ impl fmt::Display for Step {
                 "add the address {}/{} to {}",
                 alias.address, alias.prefix, alias.interface
             ),
+            Step::Listen(socket) => write!(formatter, "{socket}"),
             Step::Rctl { rule, .. } => write!(formatter, "add the rctl rule {rule}"),
             Step::Jail { name, .. } => write!(formatter, "create the jail {name}"),
         }
@@ -267,6 +283,10 @@ pub struct ChildPlan {
     pub fib: Option<i32>,
     pub limits: Vec<(Limit, u64)>,
     pub procctl: Vec<Procctl>,
+    /// How many sockets it gets, as descriptors 3, 4, ...
+    pub sockets: usize,
+    /// `None`: it doesn't run in capability mode.
+    pub capability: Option<Capability>,
 }
 
 /// Made by [`Plan::new`] alone, from a permit.
@@ -278,6 +298,7 @@ pub struct ChildPlan {
 /// }
 /// ```
 pub struct Plan {
+    kept: Vec<Step>,
     steps: Vec<Step>,
     child: ChildPlan,
     label: String,
@@ -331,16 +352,12 @@ impl Plan {
         steps.push(Step::Seal {
             mount: tree.skeleton(&root, true),
         });
-        for network in [&profile.jail.ip4, &profile.jail.ip6] {
-            if let Network::Addresses(addresses) = network {
-                steps.extend(addresses.iter().filter_map(|address| {
-                    Some(Step::Address(Alias {
-                        interface: address.interface.clone()?,
-                        address: address.address,
-                        prefix: address.prefix,
-                    }))
-                }));
-            }
+        // Addresses that sockets are bound to stay while the service is started again.
+        let sockets = sockets(permit, host);
+        let mut kept = addresses(profile);
+        match sockets.is_empty() {
+            true => steps.append(&mut kept),
+            false => kept.extend(sockets.iter().cloned().map(Step::Listen)),
         }
         for (resource, amount) in profile.rctl.rules.iter().filter(|_| host.rctl) {
             steps.push(Step::Rctl {
@@ -363,8 +380,9 @@ impl Plan {
             source: None,
         });
         Ok(Plan {
+            kept,
             steps,
-            child: child::plan(permit, host)?,
+            child: child::plan(permit, host, &tree, &sockets)?,
             label: label.to_string(),
             may_be_root: profile.jail.allow.iter().any(|word| word == "suser"),
             supervise: profile.supervise.clone(),
@@ -392,6 +410,11 @@ impl Plan {
         self
     }
 
+    /// What is done once, before the first start, and undone after the last.
+    pub fn kept(&self) -> &[Step] {
+        &self.kept
+    }
+
     pub fn child(&self) -> &ChildPlan {
         &self.child
     }
@@ -407,8 +430,19 @@ impl Plan {
 
     /// The addresses that are added, as "IF-ADDRESS".
     pub fn addresses(&self) -> impl Iterator<Item = String> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Address(alias) => Some(format!("{}-{}", alias.interface, alias.address)),
+        self.kept
+            .iter()
+            .chain(&self.steps)
+            .filter_map(|step| match step {
+                Step::Address(alias) => Some(format!("{}-{}", alias.interface, alias.address)),
+                _ => None,
+            })
+    }
+
+    /// Paths of sockets that are made on the host.
+    pub fn socket_paths(&self) -> impl Iterator<Item = &str> {
+        self.kept.iter().filter_map(|step| match step {
+            Step::Listen(socket) => socket.address.path(),
             _ => None,
         })
     }
@@ -422,4 +456,36 @@ impl Plan {
     pub fn may_be_root(&self) -> bool {
         self.may_be_root
     }
+}
+
+/// Those that are added to an interface.
+fn addresses(profile: &Profile) -> Vec<Step> {
+    let networks = [&profile.jail.ip4, &profile.jail.ip6].into_iter();
+    let addresses = networks.filter_map(|network| match network {
+        Network::Addresses(addresses) => Some(addresses),
+        _ => None,
+    });
+    let added = addresses.flatten().filter_map(|address| {
+        Some(Step::Address(Alias {
+            interface: address.interface.clone()?,
+            address: address.address,
+            prefix: address.prefix,
+        }))
+    });
+    added.collect()
+}
+
+/// Those of the service's own start: a one-off command would take its connections.
+fn sockets(permit: &Permit, host: &Host) -> Vec<Socket> {
+    let listen = &permit.profile().listen;
+    let wanted = listen.iter().filter(|_| !permit.is_one_off());
+    wanted
+        .map(|listen| {
+            let owner = listen.owner.as_ref();
+            Socket::new(
+                listen,
+                owner.and_then(|name| host.owners.get(name)).copied(),
+            )
+        })
+        .collect()
 }

@@ -6,9 +6,9 @@ pub mod parse;
 pub mod schema;
 pub mod values;
 
-use crate::kernel::{JailValue, Limit};
+use crate::kernel::{JailValue, Limit, Protocol, SocketAddress, SocketKind};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What a profile says, after includes, with every default filled in. jailrun.toml(5) has the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,19 +35,45 @@ pub struct Profile {
     pub access: Access,
     pub root: Root,
     pub jail: Jail,
+    /// Sockets that the service finds open, in the order of their descriptors.
+    pub listen: Vec<Listen>,
     /// login.conf(5)'s limits; `u64::MAX >> 1` (kernel::UNLIMITED) is "unlimited".
     pub limits: Vec<(Limit, u64)>,
     pub rctl: Rctl,
     pub proccontrol: Proccontrol,
+    pub capsicum: Capsicum,
     pub supervise: Supervise,
     pub test: Test,
 }
 
-/// What `jailrunctl attest` expects.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Test {
-    /// Attempts that must succeed, each with the reason.
-    pub attest_open: BTreeMap<String, String>,
+/// A socket that is bound before anything is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// For LISTEN_FDNAMES.
+    pub name: String,
+    pub kind: SocketKind,
+    pub address: SocketAddress,
+    pub backlog: u32,
+    pub reuseport: bool,
+    pub v6only: bool,
+    /// Of the file of one that has a path.
+    pub mode: u32,
+    pub owner: Option<String>,
+}
+
+/// Whether the program runs in capability mode, and what helps it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capsicum {
+    pub mode: Mode,
+    /// libjailrun_preopen.so is loaded into it.
+    pub preopen: bool,
+    pub kill_children: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Off,
+    Enforce,
 }
 
 /// Who besides root may run the profile.
@@ -199,6 +225,7 @@ pub struct Supervise {
     /// Starts after the first, in a row, until it is given up. A service that ran for a minute begins
     /// to count anew.
     pub restart_count: u32,
+    pub ready: Ready,
     pub stop_signal: i32,
     /// Seconds.
     pub stop_timeout: u64,
@@ -207,6 +234,15 @@ pub struct Supervise {
     pub syslog_facility: u32,
     /// The profile's name when absent.
     pub syslog_tag: Option<String>,
+}
+
+/// When a service that was started is ready, at the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// When it was executed.
+    Exec,
+    /// When processes in its jail listen on all that `Test::expect_open` names.
+    Ports,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,4 +261,25 @@ pub enum Output {
     Syslog,
     /// Appended to; opened again after SIGHUP.
     File(String),
+}
+
+/// What holds of the service once it is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Test {
+    /// Attempts of `jailrunctl attest` that must succeed, each with the reason.
+    pub attest_open: BTreeMap<String, String>,
+    pub expect_open: Vec<Port>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+}
+
+impl std::fmt::Display for Port {
+    /// As the profile has it.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}", self.protocol, self.address)
+    }
 }

@@ -2,14 +2,15 @@
 //! files together. Pure: the caller opened the files and says which instance is meant.
 //! Nothing is ignored. What isn't understood is an error, and all errors come back at once.
 
+mod listen;
 mod root;
 mod sections;
 mod typed;
 
 use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
 use super::{
-    Access, Closure, Jail, Network, Output, Proccontrol, Profile, Rctl, Restart, Root, Supervise,
-    Test, values,
+    Access, Capsicum, Closure, Jail, Mode, Network, Output, Proccontrol, Profile, Rctl, Ready,
+    Restart, Root, Supervise, Test, values,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -93,7 +94,14 @@ struct Reader<'a> {
     broken_lines: BTreeSet<usize>,
     /// Where programs or libraries are listed.
     needs_closure: Option<Place<'a>>,
-    mode_is_written: bool,
+    /// Where `ready` was last given.
+    ready: Option<Place<'a>>,
+    /// Where mode, preopen and kill_children of [capsicum] were last given.
+    capsicum: BTreeMap<&'static str, Place<'a>>,
+    /// Of each of `[[listen]]`, in order.
+    listens: Vec<Place<'a>>,
+    /// Where /etc/resolv.conf is made.
+    resolver: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
     addresses: BTreeMap<IpAddr, Place<'a>>,
@@ -111,7 +119,10 @@ impl<'a> Reader<'a> {
             syntax_is_sound: true,
             broken_lines: BTreeSet::new(),
             needs_closure: None,
-            mode_is_written: false,
+            ready: None,
+            capsicum: BTreeMap::new(),
+            listens: Vec::new(),
+            resolver: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
         }
@@ -210,12 +221,20 @@ impl<'a> Reader<'a> {
                 "programs and libraries need closure = \"auto\"; list files in ro instead";
             self.error_at(&place, message.to_owned());
         }
-        if !self.mode_is_written {
+        if !self.capsicum.contains_key("mode") {
             self.error_at(
                 &main,
                 "mode of [capsicum] must be written: mode = \"off\"".to_owned(),
             );
         }
+        if self.profile.supervise.ready == Ready::Ports && self.profile.test.expect_open.is_empty()
+        {
+            let place = self.ready.clone().unwrap_or(main.clone());
+            let message = "ready = \"ports\" needs expect_open in [test], with the ports";
+            self.error_at(&place, message.to_owned());
+        }
+        self.check_listens();
+        self.check_capsicum();
         self.check_mounts();
         self.check_addresses(&main);
     }
@@ -299,6 +318,7 @@ fn defaults() -> Profile {
             enforce_statfs: 2,
             ..Jail::default()
         },
+        listen: Vec::new(),
         limits: Vec::new(),
         rctl: Rctl {
             rules: Vec::new(),
@@ -311,10 +331,16 @@ fn defaults() -> Profile {
             protmax: false,
             no_wxmap: false,
         },
+        capsicum: Capsicum {
+            mode: Mode::Off,
+            preopen: false,
+            kill_children: false,
+        },
         supervise: Supervise {
             restart: Restart::Never,
             restart_delay: 1,
             restart_count: 5,
+            ready: Ready::Exec,
             stop_signal: 15,
             stop_timeout: 10,
             output: Output::Inherit,

@@ -3,10 +3,10 @@
 
 use super::diagnostic::{nearest, quoted};
 use super::schema;
-use super::{Address, Content, Network, Output};
+use super::{Address, Content, Network, Output, Port};
 use crate::attest::table::ATTEMPTS;
-use crate::kernel::{Limit, UNLIMITED};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::kernel::{Limit, Protocol, UNLIMITED};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 type Checked<T> = Result<T, String>;
 
@@ -123,6 +123,25 @@ pub fn output(text: &str) -> Checked<Output> {
             quoted(text)
         )),
     }
+}
+
+/// "tcp:10.0.0.80:80", "udp:[::1]:53".
+pub fn port(text: &str) -> Checked<Port> {
+    let parsed = text.split_once(':').and_then(|(protocol, address)| {
+        let protocol = match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        };
+        let address = address.parse::<SocketAddr>().ok()?;
+        (address.port() != 0).then_some(Port { protocol, address })
+    });
+    parsed.ok_or_else(|| {
+        format!(
+            "{} is not a port: tcp:ADDRESS:PORT or udp:ADDRESS:PORT",
+            quoted(text)
+        )
+    })
 }
 
 /// The name of a profile or an instance. Not all digits: jail(8) would take it for a jid.
@@ -266,6 +285,9 @@ pub fn device(text: &str) -> Checked<String> {
     }
 }
 
+/// sd_listen_fds(3)'s.
+const LISTEN_VARIABLES: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// LD_* would choose code for the program before its first instruction.
 pub fn variable(text: &str) -> Checked<String> {
     let starts_well = text
@@ -282,8 +304,12 @@ pub fn variable(text: &str) -> Checked<String> {
             quoted(text)
         ));
     }
-    match text.starts_with("LD_") {
-        true => Err(format!("{} would steer the run-time linker", quoted(text))),
+    if text.starts_with("LD_") {
+        return Err(format!("{} would steer the run-time linker", quoted(text)));
+    }
+    // What the program is told of its descriptors is the launch's to say.
+    match text.starts_with("JAILRUN_") || LISTEN_VARIABLES.contains(&text) {
+        true => Err(format!("{} is set by jailrun itself", quoted(text))),
         false => Ok(text.to_owned()),
     }
 }
@@ -347,6 +373,11 @@ pub fn umask(text: &str) -> Checked<u32> {
 /// Of a directory: the sticky bit at most, since set-id bits mean nothing good there.
 pub fn mode(text: &str) -> Checked<u32> {
     octal(text, 0o1777, "a mode")
+}
+
+/// Of a socket: who may connect.
+pub fn socket_mode(text: &str) -> Checked<u32> {
+    octal(text, 0o777, "a mode of a socket")
 }
 
 pub fn signal(text: &str) -> Checked<i32> {

@@ -112,22 +112,22 @@ impl Attack for Sim {
         found.map(|(_, why)| *why)
     }
 
-    fn socket(&mut self, socket: Socket) -> Outcome<Fd> {
+    fn make_socket(&mut self, socket: Socket) -> Outcome<Fd> {
         let detail = || format!("{socket:?}");
         self.call("socket", detail, |world, pid| {
             world.attack_socket(pid, socket)
         })
     }
 
-    fn bind(&mut self, _: Fd, address: SocketAddr) -> Outcome<()> {
+    fn bind_to(&mut self, _: Fd, address: SocketAddr) -> Outcome<()> {
         self.call("bind", || address.to_string(), |_, _| Ok(()))
     }
 
-    fn listen(&mut self, _: Fd) -> Outcome<()> {
+    fn listen_on(&mut self, _: Fd) -> Outcome<()> {
         self.call("listen", String::new, |_, _| Ok(()))
     }
 
-    fn connect(&mut self, _: Fd, _: SocketAddr) -> Outcome<()> {
+    fn connect_to(&mut self, _: Fd, _: SocketAddr) -> Outcome<()> {
         unshown("connect")
     }
 

@@ -66,6 +66,7 @@ impl Kernel for Sim {
         fchmod(fd: Fd, mode: u32) -> () = |world, pid| world.fchmod(pid, fd, mode);
         ftruncate(fd: Fd, size: u64) -> () = |world, pid| world.ftruncate(pid, fd, size);
         readdir(directory: Fd) -> Vec<String> = |world, pid| world.readdir(pid, directory);
+        is_locked(fd: Fd) -> bool = |world, pid| world.is_locked(pid, fd);
         flock(fd: Fd, lock: Lock) -> () = |world, pid| world.flock(pid, fd, lock);
         chdir(path: &str) -> () = |world, pid| world.chdir(pid, path);
         dup2(from: Fd, to: Fd, keep_at_exec: bool) -> () = |world, pid| world.dup2(pid, from, to, keep_at_exec);
@@ -74,6 +75,21 @@ impl Kernel for Sim {
         pipe() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
         set_nonblocking(fd: Fd) -> () = |world, pid| world.description(pid, fd).map(drop);
         write_briefly(fd: Fd, bytes: &[u8]) -> usize = |world, pid| world.write(pid, fd, bytes);
+        socket(kind: SocketKind) -> Fd = |world, pid| world.socket(pid, kind);
+        setsockopt(fd: Fd, option: SocketOption) -> () = |world, pid| world.setsockopt(pid, fd, option);
+        bind(fd: Fd, address: &SocketAddress) -> () = |world, pid| world.bind(pid, fd, address);
+        listen(fd: Fd, backlog: u32) -> () = |world, pid| world.listen(pid, fd);
+        connect(fd: Fd, address: &SocketAddress) -> () = |world, pid| world.connect(pid, fd, address);
+        lchown(path: &str, uid: u32) -> () = |world, pid| world.lchown(pid, path, uid);
+        cap_rights_limit(fd: Fd, rights: Rights) -> () = |world, pid| world.cap_rights_limit(pid, fd, rights);
+        cap_fcntls_limit(fd: Fd, fcntls: u32) -> () = |world, pid| world.need_right(pid, fd, Rights::FCNTL);
+        cap_ioctls_limit(fd: Fd, commands: &[u64]) -> () = |world, pid| world.need_right(pid, fd, Rights::IOCTL);
+        cap_enter() -> () = |world, pid| {
+            world.process_mut(pid)?.in_capability_mode = true;
+            Ok(())
+        };
+        fexecve(program: Fd, arguments: &[String], environment: &[String]) -> Executed =
+            |world, pid| world.fexecve(pid, program, arguments, environment);
         posix_openpt() -> Fd = |world, pid| world.posix_openpt(pid);
         ptsname(master: Fd) -> String = |world, pid| world.ptsname(pid, master);
         tcgetattr(terminal: Fd) -> Termios = |world, pid| world.tcgetattr(pid, terminal);
@@ -91,6 +107,7 @@ impl Kernel for Sim {
             Ok(ended.map(|(child, ending)| (Pid(child), Waited::Ended(ending))))
         };
         procctl_reap_getpids() -> Vec<Descendant> = |world, pid| world.reap_getpids(pid);
+        listeners() -> Vec<Listener> = |world, _pid| Ok(world.listeners());
         process_info(target: Pid) -> Option<ProcessInfo> =
             |world, pid| Ok(world.process_info(pid, target.0));
         nmount(mount: &Nmount) -> () = |world, pid| world.nmount(pid, mount);
@@ -148,6 +165,11 @@ impl Kernel for Sim {
         clear_timers() -> () = |_world, _pid| Ok(());
         execve(program: &str, arguments: &[String], environment: &[String]) -> Executed =
             |world, pid| world.execve(pid, program, arguments, environment);
+        socket_datagram() -> Fd = |world, pid| {
+            let socket = Description::Datagrams { place: None, messages: Default::default() };
+            world.install(pid, socket, 0)
+        };
+        bindat(at: At, path: &str, socket: Fd) -> () = |world, pid| world.bindat(pid, at, path, socket);
         kqueue() -> Fd = |world, pid| world.install(pid, Description::Kqueue { watches: Vec::new() }, 0);
         kevent_watch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_watch(pid, queue, watch);
         kevent_unwatch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_unwatch(pid, queue, watch);
@@ -176,7 +198,12 @@ impl Kernel for Sim {
     fn is_local_socket(&mut self, fd: Fd) -> bool {
         self.always("is_local_socket", true, |world, pid| {
             let description = world.description(pid, fd)?;
-            Ok(matches!(description, Description::Socket { .. }))
+            Ok(matches!(
+                description,
+                Description::Socket { .. }
+                    | Description::Datagrams { .. }
+                    | Description::Bound { .. }
+            ))
         })
     }
 

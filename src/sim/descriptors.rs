@@ -1,7 +1,7 @@
 //! Descriptors and what they name: reading, writing, duplicating, closing, and events of a kqueue(2).
 
 use super::world::{Description, Descriptor, Res, State, Wait, World};
-use crate::kernel::{Errno, Event, Fd, FileKind, Watch, signal};
+use crate::kernel::{Errno, Event, Fd, FileKind, Rights, Watch, signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -24,10 +24,16 @@ impl World {
     pub(super) fn install(&mut self, pid: i32, description: Description, least: i32) -> Res<Fd> {
         let id = self.fresh();
         self.descriptions.insert(id, description);
-        self.install_existing(pid, id, least)
+        self.install_existing(pid, id, least, None)
     }
 
-    fn install_existing(&mut self, pid: i32, description: u64, least: i32) -> Res<Fd> {
+    fn install_existing(
+        &mut self,
+        pid: i32,
+        description: u64,
+        least: i32,
+        rights: Option<Rights>,
+    ) -> Res<Fd> {
         let process = self.process_mut(pid)?;
         let number = (least..)
             .find(|number| !process.fds.contains_key(number))
@@ -37,6 +43,7 @@ impl World {
             Descriptor {
                 description,
                 cloexec: true,
+                rights,
             },
         );
         Ok(Fd(number))
@@ -105,10 +112,9 @@ impl World {
     }
 
     pub(super) fn dup2(&mut self, pid: i32, from: Fd, to: Fd, keep: bool) -> Res<()> {
-        let description = self.descriptor(pid, from)?.description;
         let new = Descriptor {
-            description,
             cloexec: !keep,
+            ..self.descriptor(pid, from)?.clone()
         };
         let old = self.process_mut(pid)?.fds.insert(to.0, new);
         if let Some(old) = old {
@@ -118,8 +124,12 @@ impl World {
     }
 
     pub(super) fn dup_from(&mut self, pid: i32, from: Fd, least: i32) -> Res<Fd> {
-        let description = self.descriptor(pid, from)?.description;
-        self.install_existing(pid, description, least)
+        let Descriptor {
+            description,
+            rights,
+            ..
+        } = self.descriptor(pid, from)?.clone();
+        self.install_existing(pid, description, least, rights)
     }
 
     pub(super) fn socketpair(&mut self, pid: i32) -> Res<(Fd, Fd)> {
@@ -139,13 +149,14 @@ impl World {
             },
         );
         Ok((
-            self.install_existing(pid, left, 0)?,
-            self.install_existing(pid, right, 0)?,
+            self.install_existing(pid, left, 0, None)?,
+            self.install_existing(pid, right, 0, None)?,
         ))
     }
 
     /// `None`: nothing there yet.
     pub(super) fn read(&mut self, pid: i32, fd: Fd, buffer: &mut [u8]) -> Res<Option<usize>> {
+        self.need_right(pid, fd, Rights::READ)?;
         let id = self.descriptor(pid, fd)?.description;
         let (inodes, description) = (
             &self.inodes,
@@ -189,6 +200,14 @@ impl World {
                 }
                 Ok(Some(length))
             }
+            // Only ever made non-blocking.
+            Description::Datagrams { messages, .. } => {
+                let message = messages.pop_front().ok_or(Errno::EAGAIN)?;
+                for (to, from) in buffer.iter_mut().zip(&message) {
+                    *to = *from;
+                }
+                Ok(Some(message.len().min(buffer.len())))
+            }
             Description::Pipe | Description::Terminal => Ok(Some(0)),
             Description::Pty { number, is_master } => {
                 let (number, is_master) = (*number, *is_master);
@@ -199,6 +218,7 @@ impl World {
     }
 
     pub(super) fn write(&mut self, pid: i32, fd: Fd, bytes: &[u8]) -> Res<usize> {
+        self.need_right(pid, fd, Rights::WRITE)?;
         let id = self.descriptor(pid, fd)?.description;
         let now = self.now();
         let peer = match self.descriptions.get_mut(&id).ok_or(Errno::EBADF)? {
@@ -272,6 +292,7 @@ impl World {
     pub(super) fn is_readable(&self, id: u64) -> bool {
         match self.descriptions.get(&id) {
             Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
+            Some(Description::Datagrams { messages, .. }) => !messages.is_empty(),
             Some(Description::Pipe) | None => true,
             Some(Description::Pty { number, is_master }) => {
                 *is_master && (self.has_written(*number) || !self.has_slave(*number))

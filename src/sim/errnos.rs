@@ -16,6 +16,7 @@ pub fn of(call: &str) -> Option<&'static [Errno]> {
         .or_else(|| descriptors(call))
         .or_else(|| mounts_jails_and_addresses(call))
         .or_else(|| processes(call))
+        .or_else(|| sockets_and_capabilities(call))
 }
 
 fn files(call: &str) -> Option<&'static [Errno]> {
@@ -31,6 +32,7 @@ fn files(call: &str) -> Option<&'static [Errno]> {
         "mkdirat" | "symlinkat" => &[Errno::EACCES, Errno::ENOSPC, Errno::EROFS, Errno::EIO],
         "unlinkat" => &[Errno::EACCES, Errno::EPERM, Errno::EROFS, Errno::EIO],
         "fchown" | "fchmod" => &[Errno::EPERM, Errno::EROFS, Errno::EIO],
+        "is_locked" => &[Errno::EIO, Errno::ENOMEM],
         "flock" => &[Errno::EOPNOTSUPP, Errno::EIO],
         "chdir" => &[Errno::EACCES, Errno::EIO],
         "getpwnam" | "getpwuid" | "getgrnam" | "getgrgid" => {
@@ -44,9 +46,10 @@ fn files(call: &str) -> Option<&'static [Errno]> {
 fn descriptors(call: &str) -> Option<&'static [Errno]> {
     Some(match call {
         "dup2" | "dup_from" => &[Errno::EMFILE, Errno::ENOMEM],
-        "socketpair" | "pipe" | "kqueue" | "posix_openpt" => {
+        "socketpair" | "socket_datagram" | "pipe" | "kqueue" | "posix_openpt" => {
             &[Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM]
         }
+        "bindat" => &[Errno::EACCES, Errno::ENOSPC, Errno::EROFS, Errno::EIO],
         "set_nonblocking" => &[Errno::EINVAL],
         "tcgetattr" | "tcsetattr" | "tcgetwinsize" | "tcsetwinsize" | "tcgetpgrp" | "tcsetpgrp" => {
             &[Errno::ENXIO, Errno::EIO]
@@ -56,6 +59,37 @@ fn descriptors(call: &str) -> Option<&'static [Errno]> {
         "kevent_wait" => &[Errno::EINVAL],
         "syslog" | "syslog_line" => &[Errno::ECONNREFUSED, Errno::ENOSPC],
         "closefrom" | "cfmakeraw" | "poll_writable" | "getpgrp" => &[],
+        _ => return None,
+    })
+}
+
+fn sockets_and_capabilities(call: &str) -> Option<&'static [Errno]> {
+    Some(match call {
+        "socket" => &[Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM],
+        "setsockopt" => &[Errno::EINVAL, Errno::ENOMEM],
+        "bind" => &[
+            Errno::EADDRINUSE,
+            Errno::EACCES,
+            Errno::ENOSPC,
+            Errno::EROFS,
+            Errno::ENOMEM,
+        ],
+        "listen" => &[Errno::EADDRINUSE, Errno::ENOMEM],
+        "connect" => &[Errno::EACCES, Errno::EIO],
+        "lchown" => &[Errno::EPERM, Errno::EROFS, Errno::EIO],
+        "cap_rights_limit" | "cap_fcntls_limit" | "cap_ioctls_limit" => {
+            &[Errno::ENOTCAPABLE, Errno::ENOMEM]
+        }
+        // A kernel without CAPABILITY_MODE.
+        "cap_enter" => &[Errno::ENOSYS],
+        "fexecve" => &[
+            Errno::EACCES,
+            Errno::ENOEXEC,
+            Errno::ETXTBSY,
+            Errno::E2BIG,
+            Errno::ENOMEM,
+            Errno::EIO,
+        ],
         _ => return None,
     })
 }
@@ -88,6 +122,7 @@ fn mounts_jails_and_addresses(call: &str) -> Option<&'static [Errno]> {
         "jail_attach" | "jail_attach_jd" => &[Errno::EPERM, Errno::EDEADLK, Errno::EINVAL],
         "jail_remove" => &[Errno::EPERM],
         "getifaddrs" => &[Errno::EMFILE, Errno::ENOMEM],
+        "listeners" => &[Errno::EINVAL, Errno::ENOMEM],
         "add_address" => &[Errno::EPERM, Errno::EINVAL, Errno::ENOMEM],
         "delete_address" => &[Errno::EPERM, Errno::ENOMEM],
         "rctl_add_rule" => &[Errno::EPERM, Errno::ENOMEM, Errno::EOPNOTSUPP],

@@ -18,12 +18,7 @@ impl World {
             Last::NoFollow
         };
         let found = self.find(pid, at, path, last)?;
-        let (readable, writable) = match how {
-            Open::Directory | Open::Read => (true, false),
-            Open::Path => (false, false),
-            Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
-            Open::CreateNew(_) | Open::Append(_) => (false, true),
-        };
+        let (readable, writable) = access(how);
         let (place, created) = match (how, found.place) {
             (Open::CreateNew(_), Some(_)) => return Err(Errno::EEXIST.into()),
             (Open::CreateNew(mode) | Open::ReadWriteCreate(mode) | Open::Append(mode), None) => {
@@ -44,6 +39,9 @@ impl World {
         }
         if kind == FileKind::Socket && how != Open::Path {
             return Err(Errno::EOPNOTSUPP.into());
+        }
+        if how == Open::Execute {
+            self.may_execute(pid, place)?;
         }
         if !created {
             if how != Open::Path {
@@ -88,7 +86,13 @@ impl World {
         }
     }
 
-    fn create(&mut self, pid: i32, found: &Found, kind: FileKind, mode: u32) -> Res<Place> {
+    pub(super) fn create(
+        &mut self,
+        pid: i32,
+        found: &Found,
+        kind: FileKind,
+        mode: u32,
+    ) -> Res<Place> {
         let directory = found.parent.inode;
         self.permit(pid, directory, WRITE | EXECUTE)?;
         self.need_writable(found.parent)?;
@@ -116,6 +120,28 @@ impl World {
         })
     }
 
+    pub(super) fn bindat(&mut self, pid: i32, at: At, path: &str, socket: Fd) -> Res<()> {
+        // SUNPATHLEN, with the NUL.
+        if path.len() >= 104 {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        match self.description(pid, socket)? {
+            Description::Datagrams { place: None, .. } => {}
+            Description::Datagrams { .. } => return Err(Errno::EINVAL.into()),
+            _ => return Err(Errno::EOPNOTSUPP.into()),
+        }
+        let found = self.find(pid, at, path, Last::NoFollow)?;
+        if found.place.is_some() {
+            return Err(Errno::EADDRINUSE.into());
+        }
+        let bound = self.create(pid, &found, FileKind::Socket, 0o777)?;
+        let id = self.descriptor(pid, socket)?.description;
+        if let Some(Description::Datagrams { place, .. }) = self.descriptions.get_mut(&id) {
+            *place = Some(bound);
+        }
+        Ok(())
+    }
+
     pub(super) fn now(&self) -> (i64, i64) {
         let ms = i64::try_from(self.clock_ms).unwrap_or(0);
         (1_800_000_000 + ms / 1000, (ms % 1000) * 1_000_000)
@@ -124,7 +150,9 @@ impl World {
     pub(super) fn fstat(&self, pid: i32, fd: Fd) -> Res<Stat> {
         match self.description(pid, fd)? {
             Description::Vnode { place, .. } => self.stat(*place),
-            Description::Socket { .. } => Ok(plain_stat(FileKind::Socket)),
+            Description::Socket { .. }
+            | Description::Datagrams { .. }
+            | Description::Bound { .. } => Ok(plain_stat(FileKind::Socket)),
             Description::Pipe | Description::Kqueue { .. } => Ok(plain_stat(FileKind::Fifo)),
             Description::Terminal | Description::Pty { .. } => {
                 Ok(plain_stat(FileKind::CharacterDevice))
@@ -324,6 +352,12 @@ impl World {
         Ok(names)
     }
 
+    pub(super) fn is_locked(&self, pid: i32, fd: Fd) -> Res<bool> {
+        let (place, description) = self.vnode(pid, fd)?;
+        let mut locks = self.locks.iter();
+        Ok(locks.any(|(inode, holder, _)| *inode == place.inode && *holder != description))
+    }
+
     pub(super) fn flock(&mut self, pid: i32, fd: Fd, lock: Lock) -> Res<()> {
         let (place, description) = self.vnode(pid, fd)?;
         let conflict = self.locks.iter().any(|(inode, holder, held)| {
@@ -348,6 +382,16 @@ impl World {
         self.permit(pid, place.inode, EXECUTE)?;
         self.process_mut(pid)?.cwd = place;
         Ok(())
+    }
+}
+
+/// Whether it is opened to be read, and to be written.
+fn access(how: Open) -> (bool, bool) {
+    match how {
+        Open::Directory | Open::Read => (true, false),
+        Open::Path | Open::Execute => (false, false),
+        Open::ReadWriteCreate(_) | Open::Device | Open::Terminal => (true, true),
+        Open::CreateNew(_) | Open::Append(_) => (false, true),
     }
 }
 

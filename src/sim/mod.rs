@@ -6,22 +6,29 @@
 
 mod attack;
 mod calls;
+mod capability;
 mod descriptors;
 mod differences;
 pub mod errnos;
+mod executed;
+mod faults;
 mod files;
+pub mod fuzz;
 mod host;
 mod identity;
 pub mod image;
 mod jails;
+mod listeners;
 mod lookup;
 mod mounts;
 mod process;
+mod sockets;
 pub mod sweep;
 mod terminals;
 mod words;
 mod world;
 
+pub use faults::{Faults, Meddler};
 pub use world::{
     Behaviour, Credentials, Description, Descriptor, Executed, Inode, Jail, Mount, Place, Process,
     ROOT, World,
@@ -69,48 +76,6 @@ impl Start {
             fds,
             cwd: "/".into(),
         }
-    }
-}
-
-/// Somebody else's act between two calls.
-pub type Meddler = Arc<dyn Fn(&mut World) + Send + Sync>;
-
-/// What goes wrong at which call. Numbers count all calls of all processes from 1.
-#[derive(Clone, Default)]
-pub struct Faults {
-    fail: BTreeMap<u64, Errno>,
-    kill: BTreeSet<u64>,
-    kill_after: BTreeSet<u64>,
-    meddle: BTreeMap<u64, Meddler>,
-}
-
-impl Faults {
-    pub fn none() -> Faults {
-        Faults::default()
-    }
-
-    /// The call is refused; a close takes effect all the same, as on FreeBSD.
-    pub fn fail(mut self, call: u64, errno: Errno) -> Faults {
-        self.fail.insert(call, errno);
-        self
-    }
-
-    /// SIGKILL for the caller before the call takes effect.
-    pub fn kill(mut self, call: u64) -> Faults {
-        self.kill.insert(call);
-        self
-    }
-
-    /// SIGKILL for the caller right after the call took effect.
-    pub fn kill_after(mut self, call: u64) -> Faults {
-        self.kill_after.insert(call);
-        self
-    }
-
-    /// Acts right before the call.
-    pub fn meddle(mut self, call: u64, act: Meddler) -> Faults {
-        self.meddle.insert(call, act);
-        self
     }
 }
 
@@ -173,6 +138,27 @@ impl Theatre {
                 .turn
                 .wait(stage)
                 .unwrap_or_else(PoisonError::into_inner);
+        }
+        stage
+    }
+
+    /// What others do right before a call.
+    fn interfere<'a>(
+        &self,
+        mut stage: MutexGuard<'a, Stage>,
+        pid: i32,
+        number: u64,
+    ) -> MutexGuard<'a, Stage> {
+        let gives_way = stage.faults.alternates || stage.faults.give_way.contains(&number);
+        if gives_way && stage.world.give_way(pid) {
+            self.turn.notify_all();
+            stage = self.wait_turn(stage, pid);
+        }
+        if let Some(meddler) = stage.faults.meddle.get(&number).cloned() {
+            meddler(&mut stage.world);
+        }
+        if stage.faults.kill.contains(&number) {
+            stage.world.end(pid, Ending::Signalled(signal::KILL));
         }
         stage
     }
@@ -298,12 +284,7 @@ impl Sim {
             detail: detail(),
             refused: Some(Errno::ESRCH),
         });
-        if let Some(meddler) = stage.faults.meddle.get(&number).cloned() {
-            meddler(&mut stage.world);
-        }
-        if stage.faults.kill.contains(&number) {
-            stage.world.end(pid, Ending::Signalled(signal::KILL));
-        }
+        stage = theatre.interfere(stage, pid, number);
         if !stage.world.is_running(pid) {
             theatre.pass(&mut stage);
             return Err(killed(name));
@@ -312,7 +293,7 @@ impl Sim {
         let mut result = match failing {
             Some(errno) if name != "close" => Err(errno.into()),
             Some(errno) => act(&mut stage.world, pid).and(Err(errno.into())),
-            None => act(&mut stage.world, pid),
+            None => stage.world.allowed(pid, name, &mut act),
         };
         if let Ok(None) = result {
             match wait(&stage.world, pid) {
@@ -423,7 +404,9 @@ impl World {
             signals_pending: BTreeSet::new(),
             limits: BTreeMap::new(),
             procctls: BTreeSet::new(),
+            in_capability_mode: false,
             program: None,
+            began_ms: 0,
             behaviour: Behaviour::UntilSignal,
             acts_at: None,
             dies_at: None,
@@ -452,6 +435,7 @@ impl World {
                     Descriptor {
                         description: id,
                         cloexec: false,
+                        rights: None,
                     },
                 );
             }

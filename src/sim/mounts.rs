@@ -212,11 +212,15 @@ impl World {
         Ok(())
     }
 
-    /// A mount on top, an open file, a directory somebody stands in, a running program, a jail's root.
+    /// A mount on top, an open file, a bound socket, a directory somebody stands in, a running program, a jail's root.
     fn is_busy(&self, id: i32) -> bool {
         self.mounts.iter().any(|mount| mount.covered.is_some_and(|covered| covered.mount == id))
             || self.descriptions.values().any(|description| {
-                matches!(description, Description::Vnode { place, .. } if place.mount == id)
+                matches!(
+                    description,
+                    Description::Vnode { place, .. } | Description::Datagrams { place: Some(place), .. }
+                        if place.mount == id
+                )
             })
             || self.processes.values().filter(|process| process.ending().is_none()).any(|process| {
                 process.cwd.mount == id

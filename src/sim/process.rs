@@ -3,7 +3,7 @@
 //! none is ready the programs act, and when those have nothing to do the clock jumps.
 
 use super::lookup::Last;
-use super::world::{Behaviour, Description, Executed, Process, Res, State, Wait, World};
+use super::world::{Behaviour, Description, Executed, Place, Process, Res, State, Wait, World};
 use crate::kernel::{
     At, Descendant, Ending, Errno, FileKind, JailId, Pid, Procctl, ProcessInfo, signal,
 };
@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    fn resume(&mut self, pid: i32) {
+    pub(super) fn resume(&mut self, pid: i32) {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.state = State::Ready;
         }
@@ -354,22 +354,41 @@ impl World {
     ) -> Res<Executed> {
         let found = self.find(pid, At::Cwd, program, Last::Follow)?;
         let place = found.existing()?;
+        self.may_execute(pid, place)?;
+        let host_path = format!(
+            "{}/{}",
+            self.path_of(found.parent).trim_end_matches('/'),
+            found.name
+        );
+        self.become_program(pid, program, (place, host_path), arguments, environment)
+    }
+
+    /// A file with an x bit for the caller, where programs may be executed.
+    pub(super) fn may_execute(&self, pid: i32, place: Place) -> Res<()> {
         let (inode, mount) = (self.inode(place.inode)?, self.mount(place.mount)?);
-        let (mode, owner, group) = (inode.mode, inode.uid, inode.gid);
-        if inode.kind != FileKind::Regular || mount.flags.noexec || mode & 0o111 == 0 {
+        if inode.kind != FileKind::Regular || mount.flags.noexec || inode.mode & 0o111 == 0 {
             return Err(Errno::EACCES.into());
         }
         self.permit(pid, place.inode, super::lookup::EXECUTE)?;
         if self.inode(place.inode)?.data.is_empty() {
             return Err(Errno::ENOEXEC.into());
         }
+        Ok(())
+    }
+
+    /// `program` is what it is called by, `image` the file and where the host has it.
+    pub(super) fn become_program(
+        &mut self,
+        pid: i32,
+        program: &str,
+        (place, host_path): (Place, String),
+        arguments: &[String],
+        environment: &[String],
+    ) -> Res<Executed> {
+        let (inode, mount) = (self.inode(place.inode)?, self.mount(place.mount)?);
+        let (mode, owner, group) = (inode.mode, inode.uid, inode.gid);
         let keeps_ids =
             mount.flags.nosuid || self.process(pid)?.procctls.contains(&Procctl::NoNewPrivs);
-        let host_path = format!(
-            "{}/{}",
-            self.path_of(found.parent).trim_end_matches('/'),
-            found.name
-        );
         let behaviour = self
             .behaviours
             .get(program)
@@ -393,6 +412,7 @@ impl World {
         process.credentials.uid.saved = process.credentials.uid.effective;
         process.credentials.gid.saved = process.credentials.gid.effective;
         process.program = Some((program.to_string(), place));
+        process.began_ms = now;
         process.behaviour = behaviour.unwrap_or(Behaviour::Exit(0));
         process.acts_at = match process.behaviour {
             Behaviour::ExitAfter { milliseconds, .. } => Some(now + milliseconds),
@@ -406,70 +426,6 @@ impl World {
         self.executed.push(executed.clone());
         self.process_mut(pid)?.state = State::Program;
         Ok(executed)
-    }
-
-    fn record(
-        &self,
-        pid: i32,
-        program: &str,
-        host_path: String,
-        arguments: &[String],
-        environment: &[String],
-    ) -> Res<Executed> {
-        let process = self.process(pid)?;
-        let jail = process.jail.and_then(|id| self.jails.get(&id));
-        let fds = process
-            .fds
-            .iter()
-            .map(|(number, fd)| (*number, self.describe(fd.description)))
-            .collect();
-        Ok(Executed {
-            pid,
-            program: program.to_string(),
-            host_path,
-            arguments: arguments.to_vec(),
-            environment: environment.to_vec(),
-            uid: process.credentials.uid,
-            gid: process.credentials.gid,
-            groups: process.credentials.groups.clone(),
-            jail: process.jail,
-            jail_name: jail.map(|jail| jail.name.clone()).unwrap_or_default(),
-            suser: jail.is_none_or(|jail| jail.allow.contains("suser")),
-            fds,
-            cwd: self.path_of(process.cwd),
-            umask: process.umask,
-            session: process.session,
-            login: process.login.clone(),
-            nice: process.nice,
-            fib: process.fib,
-            limits: process.limits.clone(),
-            procctls: process.procctls.clone(),
-            signals_blocked: process.signals_blocked,
-            signals_ignored: process.signals_ignored.clone(),
-        })
-    }
-
-    fn describe(&self, description: u64) -> String {
-        match self.descriptions.get(&description) {
-            Some(Description::Vnode {
-                place,
-                parent,
-                name,
-                ..
-            }) => match self.inodes.get(&place.inode) {
-                Some(inode) if inode.kind == FileKind::Directory => {
-                    format!("directory {}", self.path_of(*place))
-                }
-                _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
-            },
-            Some(Description::Socket { .. }) => "socket".into(),
-            Some(Description::Kqueue { .. }) => "kqueue".into(),
-            Some(Description::Jail { .. }) => "jail".into(),
-            Some(Description::Pipe) => "pipe".into(),
-            Some(Description::Terminal) => "terminal".into(),
-            Some(Description::Pty { .. }) => "pseudo-terminal".into(),
-            None => "?".into(),
-        }
     }
 
     pub(super) fn block(&mut self, pid: i32, wait: Wait, deadline: Option<u64>) {

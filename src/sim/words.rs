@@ -2,7 +2,8 @@
 
 use crate::kernel::{
     Alias, At, DevfsAct, DevfsRule, Fd, Filesystem, Force, Fsid, Ids, JailId, JailParameters,
-    Limit, Lock, Nmount, Open, Pid, Procctl, Severity, Termios, Unlink, Watch, WindowSize, signal,
+    Limit, Lock, Nmount, Open, Pid, Procctl, Rights, Severity, SocketAddress, SocketKind,
+    SocketOption, Termios, Unlink, Watch, WindowSize, signal,
 };
 
 pub(super) trait Words {
@@ -44,7 +45,29 @@ macro_rules! as_debugged {
     })* };
 }
 
-as_debugged!(str, [u32], [String], Severity, Termios, WindowSize);
+as_debugged!(
+    str,
+    [u32],
+    [u64],
+    [String],
+    Severity,
+    Termios,
+    WindowSize,
+    SocketKind,
+    SocketOption
+);
+
+impl Words for SocketAddress {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Words for Rights {
+    fn words(&self) -> String {
+        self.names().join(" ")
+    }
+}
 
 impl Words for [u8] {
     fn words(&self) -> String {

@@ -3,9 +3,11 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Severity, Termios, User, Watch, WindowSize,
+    MountFlags, Procctl, Protocol, Rights, Severity, SocketAddress, SocketKind, SocketOption,
+    Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Why a simulated call refuses: an errno, and jail_set(2)'s or nmount(2)'s words.
@@ -76,6 +78,8 @@ pub struct Credentials {
 pub struct Descriptor {
     pub description: u64,
     pub cloexec: bool,
+    /// What it may be used for; `None` for everything.
+    pub rights: Option<Rights>,
 }
 
 /// An open file description: shared by dup2 and fork.
@@ -94,6 +98,20 @@ pub enum Description {
     Socket {
         buffer: VecDeque<u8>,
         peer: Option<u64>,
+    },
+    /// A datagram socket: where it is bound, and what was sent to it and isn't read yet.
+    Datagrams {
+        place: Option<Place>,
+        messages: VecDeque<Vec<u8>>,
+    },
+    /// A socket that is, or will be, bound to an address; `listens` after listen(2).
+    Bound {
+        kind: SocketKind,
+        address: Option<SocketAddress>,
+        /// The file of one that has a path.
+        inode: Option<u64>,
+        options: Vec<SocketOption>,
+        listens: bool,
     },
     /// Each watch with how often its signal came.
     Kqueue {
@@ -182,7 +200,9 @@ pub struct Process {
     pub signals_pending: BTreeSet<i32>,
     pub limits: BTreeMap<Limit, u64>,
     pub procctls: BTreeSet<Procctl>,
+    pub in_capability_mode: bool,
     pub program: Option<(String, Place)>,
+    pub(super) began_ms: u64,
     pub behaviour: Behaviour,
     /// When a program acts or, after jail_remove, dies.
     pub(super) acts_at: Option<u64>,
@@ -245,6 +265,7 @@ pub struct Executed {
     pub procctls: BTreeSet<Procctl>,
     pub signals_blocked: bool,
     pub signals_ignored: BTreeSet<i32>,
+    pub in_capability_mode: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -263,6 +284,8 @@ pub struct World {
     pub groups: BTreeMap<String, u32>,
     pub rctl_rules: Vec<String>,
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// What a program listens on, and how many milliseconds after its start.
+    pub listens: BTreeMap<String, Vec<(Protocol, SocketAddr, u64)>>,
     pub executed: Vec<Executed>,
     pub syslog: Vec<(Severity, String)>,
     pub stderr: Vec<String>,
@@ -332,6 +355,7 @@ impl World {
             groups: BTreeMap::new(),
             rctl_rules: Vec::new(),
             behaviours: BTreeMap::new(),
+            listens: BTreeMap::new(),
             executed: Vec::new(),
             syslog: Vec::new(),
             stderr: Vec::new(),

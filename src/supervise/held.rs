@@ -2,12 +2,13 @@
 //! instance's journal, and one of the caller's slots.
 
 use crate::error::Error;
+use crate::instances;
 use crate::kernel::{Errno, Failure, Fd, Kernel, Lock};
 use crate::launch::cleanup::{self, Swept};
 use crate::launch::instance::{self, Instance};
 use crate::launch::lock;
 use crate::permit::Permit;
-use crate::plan::STATE;
+use crate::plan::{STATE, jail_name};
 
 /// The state an instance is left in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ fn release_file<K: Kernel>(kernel: &mut K, held: Option<(String, Fd)>) -> Result
 /// The instance, cleaned of what an earlier supervisor left.
 fn held_instance<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Error> {
     let busy = || Error::Busy(format!("the instance {label} is running"));
-    let held = instance::take(kernel, label).map_err(|failure| match failure.errno {
+    let held = take_patiently(kernel, label).map_err(|failure| match failure.errno {
         Errno::EAGAIN => busy(),
         _ => Error::step(format!("lock the instance {label}"), failure),
     })?;
@@ -90,6 +91,38 @@ fn held_instance<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Err
         _ => drop(instance::leave(kernel, &held)),
     }
     Err(error)
+}
+
+const TRIES: u32 = 250;
+const PAUSE_MS: u64 = 20;
+
+/// Somebody else's launch may be cleaning what an earlier supervisor left: that is no running instance,
+/// and over in a moment. EAGAIN: it runs.
+fn take_patiently<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Failure> {
+    for _ in 0..TRIES {
+        match instance::take(kernel, label) {
+            Err(failure) if failure.errno == Errno::EAGAIN => {
+                if is_supervised(kernel, label)? {
+                    return Err(failure);
+                }
+                kernel.sleep_ms(PAUSE_MS);
+            }
+            other => return other,
+        }
+    }
+    Err(Failure::new("flock", Errno::EAGAIN))
+}
+
+/// Its jail lives, or whoever wrote its journal.
+fn is_supervised<K: Kernel>(kernel: &mut K, label: &str) -> Result<bool, Failure> {
+    if kernel.jail_find(&jail_name(label))?.is_some() {
+        return Ok(true);
+    }
+    match instance::story(kernel, label)? {
+        Ok(story) => Ok(instances::writer(kernel, &story)?.is_some()),
+        // Its holder has only begun.
+        Err(_) => Ok(false),
+    }
 }
 
 /// One lock file of `access.max` for this caller and profile. Root needs none.

@@ -6,7 +6,13 @@
 //! with its last process.
 
 pub mod held;
+pub mod kept;
 pub mod output;
+mod plumbing;
+mod ready;
+mod relay;
+mod service;
+mod starter;
 pub mod watch;
 
 use crate::error::Error;
@@ -14,19 +20,18 @@ use crate::exit::Exit;
 use crate::front;
 use crate::host::{self, Purpose};
 use crate::instances::seconds;
-use crate::kernel::{
-    At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, ProcessInfo, Severity, Waited, signal,
-};
-use crate::launch::child::Stdio;
+use crate::kernel::{Ending, Failure, Fd, Kernel, Pid, Severity, signal};
 use crate::launch::journal::{self, Head, Journal, State};
 use crate::launch::pidfile::{self, Pidfile};
-use crate::launch::{self, Running, cleanup, instance, writers};
+use crate::launch::{self, cleanup, instance, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
-use crate::profile::{Output, Restart, Supervise};
+use crate::profile::{Port, Ready, Restart, Supervise};
 use crate::record::{self, About};
 use held::{Held, Leave};
-use output::Drain;
+use kept::Kept;
+use plumbing::Plumbing;
+use service::Service;
 use std::collections::BTreeMap;
 use watch::{Ears, Heard};
 
@@ -44,6 +49,15 @@ pub struct Job {
     pub status: Option<Fd>,
     /// A pseudo-terminal's slave, and which of 0 to 2 it is.
     pub terminal: Option<(Fd, [bool; 3])>,
+}
+
+impl Job {
+    /// What has to be open until the service counts as ready.
+    fn waits_for_ports(&self) -> Option<&[Port]> {
+        let profile = self.permit.profile();
+        let waits = profile.supervise.ready == Ready::Ports && !self.permit.is_one_off();
+        waits.then_some(profile.test.expect_open.as_slice())
+    }
 }
 
 /// Runs the job to its end, and tells everybody who wants to know: syslog, standard error, the status
@@ -99,6 +113,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         job,
         label,
         pidfile: None,
+        kept: None,
         gave_up: false,
         restarts: 0,
         is_ready: false,
@@ -106,7 +121,10 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
     let outcome = session.run(kernel, held.instance.fd);
     let pidfile = session.pidfile.take();
     let pidfile_left = pidfile.and_then(|pidfile| pidfile.release(kernel));
-    let has_leftovers = pidfile_left.is_some()
+    let kept = session.kept.take();
+    let mut kept_left = kept.map_or(Vec::new(), |kept| kept.release(kernel));
+    kept_left.extend(pidfile_left);
+    let has_leftovers = !kept_left.is_empty()
         || match &outcome {
             Ok(ended) => !ended.leftovers.is_empty(),
             Err((_, leftovers)) => !leftovers.is_empty(),
@@ -117,7 +135,7 @@ fn session<K: Kernel>(kernel: &mut K, job: &Job) -> Result<Ended, Error> {
         false => Leave::Nothing,
     };
     let mut released = held.release(kernel, leave);
-    released.extend(pidfile_left);
+    released.extend(kept_left);
     match outcome {
         Ok(mut ended) => {
             ended.leftovers.extend(released);
@@ -144,6 +162,7 @@ struct Session<'a> {
     label: String,
     /// Made with the first launch, and kept through all of them.
     pidfile: Option<Pidfile>,
+    kept: Option<Kept>,
     gave_up: bool,
     restarts: u32,
     is_ready: bool,
@@ -191,7 +210,9 @@ impl Session<'_> {
                 leftovers: once.leftovers,
             };
             // What couldn't be taken back must not pile up.
-            let is_last = once.was_stopped || !ended.leftovers.is_empty();
+            // A script waits to be told that its service didn't start, or what its command ended with.
+            let never_ran = self.job.permit.is_linked() && !self.is_ready;
+            let is_last = once.was_stopped || never_ran || !ended.leftovers.is_empty();
             if is_last || !wants_restart(&supervise, self.job, ended.ending) {
                 return Ok(ended);
             }
@@ -261,8 +282,9 @@ impl Session<'_> {
         {
             self.pidfile = Some(Pidfile::take(kernel, path).map_err(plainly)?);
         }
+        let sockets = self.keep(kernel, &plan, journal)?;
         let mut plumbing = Plumbing::lay(kernel, job, plan.supervise()).map_err(plainly)?;
-        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.stdio());
+        let launched = launch::launch(kernel, &plan, journal, ears, plumbing.given(sockets));
         plumbing.hand_off(kernel);
         let running = match launched {
             Ok(running) => running,
@@ -271,23 +293,14 @@ impl Session<'_> {
                 return Err((error, leftovers));
             }
         };
-        let mut service = Service {
-            kernel,
-            plan: &plan,
-            running,
-            first: None,
-            deadline: None,
-            was_stopped: false,
-            plumbing,
-            front: job.front,
-            forking: job.permit.profile().forking,
-        };
+        let mut service = Service::new(kernel, job, &plan, running, plumbing);
         let watched = service.watch(self, journal, ears);
         let Service {
             running,
             first,
             was_stopped,
             plumbing,
+            too_late,
             ..
         } = service;
         ears.forget_output(kernel);
@@ -295,6 +308,9 @@ impl Session<'_> {
         plumbing.finish(kernel);
         if let Err(failure) = watched {
             return Err((Error::step("watch the service", failure), leftovers));
+        }
+        if let Some(error) = too_late {
+            return Err((error, leftovers));
         }
         // Its last word may have come with the jail's end.
         let ending = first.unwrap_or(Ending::Signalled(signal::KILL));
@@ -308,6 +324,20 @@ impl Session<'_> {
         })
     }
 
+    /// The sockets, which the first launch binds and all later ones find.
+    fn keep<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        plan: &Plan,
+        journal: &mut Journal,
+    ) -> Result<Vec<Fd>, Failed> {
+        let kept = match self.kept.take() {
+            Some(kept) => kept,
+            None => Kept::take(kernel, plan, journal)?,
+        };
+        Ok(self.kept.insert(kept).sockets())
+    }
+
     fn records(&self, plan: &Plan) -> Vec<String> {
         let writes = plan.writes().iter();
         let mut records: Vec<String> = writes
@@ -319,6 +349,7 @@ impl Session<'_> {
             plan.addresses()
                 .map(|address| journal::address_record(&address)),
         );
+        records.extend(plan.socket_paths().map(journal::socket_record));
         records.extend(pidfile::wanted(&self.job.permit).map(journal::pidfile_record));
         records
     }
@@ -341,20 +372,6 @@ impl Session<'_> {
             self.let_go(kernel);
         }
     }
-
-    /// Whoever waits for the ends of the caller's descriptors waits no longer.
-    fn let_go<K: Kernel>(&self, kernel: &mut K) {
-        if let Ok(null) = kernel.openat(At::Cwd, "/dev/null", Open::Device) {
-            for number in 0..3 {
-                let _ = kernel.dup2(null, Fd(number), true);
-            }
-            // Their numbers stay taken: what is still written to them must reach nobody else.
-            for fd in [self.job.status, self.job.front].into_iter().flatten() {
-                let _ = kernel.dup2(null, fd, false);
-            }
-            let _ = kernel.close(null);
-        }
-    }
 }
 
 /// How one launch ended.
@@ -373,236 +390,5 @@ fn wants_restart(supervise: &Supervise, job: &Job, ending: Ending) -> bool {
         Restart::Never => false,
         Restart::OnFailure => ending != Ending::Exited(0),
         Restart::Always => true,
-    }
-}
-
-/// What the service's standard descriptors are, and who reads the other ends.
-struct Plumbing {
-    stdio: Stdio,
-    /// Our copies of what the child gets.
-    given: Vec<Fd>,
-    drain: Option<(Drain, Fd)>,
-}
-
-impl Plumbing {
-    fn lay<K: Kernel>(kernel: &mut K, job: &Job, supervise: &Supervise) -> Result<Plumbing, Error> {
-        let step = |failure| Error::step("lay the service's descriptors", failure);
-        let mut plumbing = Plumbing {
-            stdio: Stdio::default(),
-            given: Vec::new(),
-            drain: None,
-        };
-        if let Some((slave, which)) = job.terminal {
-            for (number, is_terminal) in (0..).zip(which) {
-                if is_terminal && let Some(place) = plumbing.stdio.fds.get_mut(number) {
-                    *place = Some(slave);
-                    plumbing.stdio.terminal = Some(Fd(i32::try_from(number).unwrap_or(0)));
-                }
-            }
-        }
-        let captures = supervise.output != Output::Inherit && !job.permit.is_one_off();
-        if job.permit.detaches() {
-            let null = kernel
-                .openat(At::Cwd, "/dev/null", Open::Device)
-                .map_err(step)?;
-            plumbing.given.push(null);
-            plumbing.stdio.fds = [Some(null); 3];
-            plumbing.stdio.terminal = None;
-        }
-        if captures && let Some(drain) = Drain::open(kernel, supervise, &job.about.profile)? {
-            let (reader, writer) = kernel.pipe().map_err(step)?;
-            plumbing.given.push(writer);
-            plumbing.drain = Some((drain, reader));
-            kernel.set_nonblocking(reader).map_err(step)?;
-            let [_, output, error] = &mut plumbing.stdio.fds;
-            (*output, *error) = (Some(writer), Some(writer));
-            if plumbing.stdio.terminal != Some(Fd(0)) {
-                plumbing.stdio.terminal = None;
-            }
-        }
-        Ok(plumbing)
-    }
-
-    fn stdio(&self) -> Stdio {
-        self.stdio
-    }
-
-    /// The child has its copies: with ours open, no reader would ever see an end.
-    fn hand_off<K: Kernel>(&mut self, kernel: &mut K) {
-        for fd in std::mem::take(&mut self.given) {
-            let _ = kernel.close(fd);
-        }
-    }
-
-    fn close<K: Kernel>(self, kernel: &mut K) {
-        if let Some((drain, reader)) = self.drain {
-            let _ = kernel.close(reader);
-            let _ = drain.close(kernel);
-        }
-    }
-
-    fn finish<K: Kernel>(mut self, kernel: &mut K) {
-        if let Some((drain, reader)) = &mut self.drain {
-            drain.finish(kernel, *reader);
-        }
-        self.close(kernel);
-    }
-}
-
-/// A running service, until its jail is empty.
-struct Service<'a, K> {
-    kernel: &'a mut K,
-    plan: &'a Plan,
-    running: Running,
-    /// How the first process ended.
-    first: Option<Ending>,
-    /// When patience ends, after an order to stop.
-    deadline: Option<u64>,
-    was_stopped: bool,
-    plumbing: Plumbing,
-    front: Option<Fd>,
-    forking: bool,
-}
-
-impl<K: Kernel> Service<'_, K> {
-    fn watch(
-        &mut self,
-        session: &mut Session<'_>,
-        journal: &mut Journal,
-        ears: &mut Ears,
-    ) -> Result<(), Failure> {
-        let (jid, pid) = (self.running.jail.id.0, self.running.pid);
-        if let Some((drain, reader)) = &mut self.plumbing.drain {
-            drain.set_pid(pid);
-            ears.output(self.kernel, *reader)?;
-        }
-        if !self.forking {
-            session.ready(self.kernel, ears, jid, pid);
-        }
-        loop {
-            self.reap()?;
-            if self.forking && self.first == Some(Ending::Exited(0)) {
-                session.ready(self.kernel, ears, jid, pid);
-            }
-            if ears.jail_is_gone() {
-                // Both may have come at once; the rest is reaped when the jail is taken back.
-                return self.reap();
-            }
-            let now = self.kernel.monotonic_ms();
-            let patience = self.deadline.map(|end| end.saturating_sub(now));
-            match ears.hear(self.kernel, patience)? {
-                Heard::Stop => {
-                    if !self.was_stopped {
-                        // The state is for `list`; a full disk must not keep a service alive.
-                        let _ = journal.state(self.kernel, &State::Stopping);
-                    }
-                    self.stop()?;
-                }
-                Heard::Pass(number) => self.pass(number, session)?,
-                Heard::Output => self.pump(ears),
-                Heard::Time => {
-                    self.deadline = None;
-                    self.remove()?;
-                }
-                Heard::Child | Heard::JailGone | Heard::ChildWord => {}
-            }
-        }
-    }
-
-    fn pump(&mut self, ears: &mut Ears) {
-        if let Some((drain, reader)) = &mut self.plumbing.drain
-            && !drain.pump(self.kernel, *reader)
-        {
-            ears.forget_output(self.kernel);
-        }
-    }
-
-    /// Sends SIGKILL to all that is left.
-    fn remove(&mut self) -> Result<(), Failure> {
-        match self.kernel.jail_remove(self.running.jail.descriptor) {
-            // It has gone by itself, or an administrator was faster.
-            Err(failure) if !matches!(failure.errno, Errno::ENOENT | Errno::EINVAL) => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
-    fn stop(&mut self) -> Result<(), Failure> {
-        self.was_stopped = true;
-        let supervise = self.plan.supervise();
-        if self.deadline.is_none() {
-            let now = self.kernel.monotonic_ms();
-            let patience = supervise.stop_timeout.saturating_mul(1000);
-            self.deadline = Some(now.saturating_add(patience));
-        }
-        let number = supervise.stop_signal;
-        self.send(number)?;
-        // A stopped process takes its signal when it goes on.
-        self.send(signal::CONT)
-    }
-
-    fn pass(&mut self, number: i32, session: &Session<'_>) -> Result<(), Failure> {
-        if number == signal::HUP
-            && let Some((drain, _)) = &mut self.plumbing.drain
-            && let Err(error) = drain.reopen(self.kernel)
-        {
-            session.job.about.complain(self.kernel, &error.to_string());
-        }
-        self.send(number)
-    }
-
-    /// To the first process, and when that has gone to our oldest child in the jail. No pid that comes
-    /// from inside is believed: the kernel names our own children, and says which jail each is in.
-    fn send(&mut self, number: i32) -> Result<(), Failure> {
-        let target = match self.first {
-            None => Some(self.running.pid),
-            Some(_) => self.oldest_child()?,
-        };
-        let Some(target) = target else {
-            return Ok(());
-        };
-        match self.kernel.kill(target, number) {
-            Err(failure) if failure.errno != Errno::ESRCH => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
-    fn oldest_child(&mut self) -> Result<Option<Pid>, Failure> {
-        let mut oldest: Option<(i64, Pid)> = None;
-        let children = self.kernel.procctl_reap_getpids()?;
-        for child in children.iter().filter(|d| d.is_child && !d.is_ending) {
-            let Some(ProcessInfo { jail, started_us }) = self.kernel.process_info(child.pid)?
-            else {
-                continue;
-            };
-            let is_older = oldest.is_none_or(|(start, _)| started_us < start);
-            if jail == self.running.jail.id && is_older {
-                oldest = Some((started_us, child.pid));
-            }
-        }
-        Ok(oldest.map(|(_, pid)| pid))
-    }
-
-    /// Takes in everybody who has ended. A first process that stopped takes the front with it: its
-    /// terminal is the shell's again.
-    fn reap(&mut self) -> Result<(), Failure> {
-        loop {
-            match self.kernel.waitpid_untraced() {
-                Ok(Some((pid, waited))) if pid == self.running.pid => match waited {
-                    Waited::Ended(ending) => self.first = Some(ending),
-                    Waited::Stopped(number) => self.tell_stopped(number),
-                },
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(()),
-                Err(failure) if failure.errno == Errno::ECHILD => return Ok(()),
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    fn tell_stopped(&mut self, number: i32) {
-        if let Some(front) = self.front {
-            // A front that has gone can't stop.
-            let _ = self.kernel.write_briefly(front, &[b'z', number as u8]);
-        }
     }
 }

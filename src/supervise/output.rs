@@ -8,7 +8,7 @@ use crate::profile::{Output, Supervise};
 use crate::trust::{self, Owner};
 
 /// Longest line that is sent as one: syslogd(8) takes 8192 with its heading.
-const LINE: usize = 4096;
+pub const LINE: usize = 4096;
 /// Most that is read at a time, so that orders are heard between.
 const CHUNK: usize = 16 << 10;
 /// Most that is still read once the service has ended.
@@ -28,6 +28,8 @@ pub struct Drain {
     partial: Vec<u8>,
     dropped: u64,
     pid: Pid,
+    /// Also to our own standard error.
+    echoes: bool,
 }
 
 impl Drain {
@@ -56,12 +58,18 @@ impl Drain {
             partial: Vec::new(),
             dropped: 0,
             pid: Pid(0),
+            echoes: false,
         }))
     }
 
     /// Whose output it is, for syslog.
     pub fn set_pid(&mut self, pid: Pid) {
         self.pid = pid;
+    }
+
+    /// Whether somebody waits for what the service says while it starts.
+    pub fn echo(&mut self, wanted: bool) {
+        self.echoes = wanted;
     }
 
     /// Reads once. True while there may be more to come.
@@ -98,6 +106,10 @@ impl Drain {
     }
 
     fn take<K: Kernel>(&mut self, kernel: &mut K, bytes: &[u8]) {
+        if self.echoes {
+            // Who doesn't read it finds it in the log.
+            let _ = kernel.write_briefly(Fd(2), bytes);
+        }
         if let Sink::File { fd, .. } = &self.sink {
             let fd = *fd;
             let lost = !write_whole(kernel, fd, bytes);
@@ -123,10 +135,7 @@ impl Drain {
         if self.partial.is_empty() {
             return;
         }
-        let line = String::from_utf8_lossy(&self.partial)
-            .chars()
-            .map(|letter| if letter.is_control() { ' ' } else { letter })
-            .collect::<String>();
+        let line = one_line(&self.partial);
         self.partial.clear();
         match self.send(kernel, LOG_INFO, &line) {
             true => self.tell_dropped(kernel),
@@ -174,6 +183,21 @@ impl Drain {
             Sink::Syslog { .. } => Ok(()),
         }
     }
+}
+
+/// Text without anything that ends a line or moves a terminal, of no more than [`LINE`] bytes.
+pub fn one_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let letter = if letter.is_control() { ' ' } else { letter };
+        // Bytes that are no text have become longer.
+        if line.len() + letter.len_utf8() > LINE {
+            break;
+        }
+        line.push(letter);
+    }
+    line
 }
 
 fn write_whole<K: Kernel>(kernel: &mut K, fd: Fd, bytes: &[u8]) -> bool {

@@ -28,6 +28,8 @@ pub enum Heard {
     JailGone,
     /// Something to read from the service's output.
     Output,
+    /// Something that the service says by syslog(3).
+    Log,
     /// Something to read from the child before it executes.
     ChildWord,
     /// The time is over.
@@ -41,6 +43,7 @@ pub struct Ears {
     /// The pipe from the front; `None` once it has ended.
     front: Option<Fd>,
     output: Option<Fd>,
+    log: Option<Fd>,
     child: Option<Fd>,
     /// It is told once, perhaps while somebody waits for something else.
     jail_is_gone: bool,
@@ -59,6 +62,7 @@ impl Ears {
             queue,
             front,
             output: None,
+            log: None,
             child: None,
             jail_is_gone: false,
         })
@@ -76,6 +80,12 @@ impl Ears {
     pub fn output<K: Kernel>(&mut self, kernel: &mut K, output: Fd) -> Result<(), Failure> {
         kernel.kevent_watch(self.queue, Watch::Readable(output))?;
         self.output = Some(output);
+        Ok(())
+    }
+
+    pub fn log<K: Kernel>(&mut self, kernel: &mut K, socket: Fd) -> Result<(), Failure> {
+        kernel.kevent_watch(self.queue, Watch::Readable(socket))?;
+        self.log = Some(socket);
         Ok(())
     }
 
@@ -106,6 +116,13 @@ impl Ears {
         }
     }
 
+    /// Before the socket is closed, as with the child's channel.
+    pub fn forget_log<K: Kernel>(&mut self, kernel: &mut K) {
+        if let Some(socket) = self.log.take() {
+            let _ = kernel.kevent_unwatch(self.queue, Watch::Readable(socket));
+        }
+    }
+
     /// Waits for one thing, `timeout_ms` at most.
     pub fn hear<K: Kernel>(
         &mut self,
@@ -124,6 +141,7 @@ impl Ears {
                 Heard::JailGone
             }
             Event::Readable(fd) if Some(fd) == self.output => Heard::Output,
+            Event::Readable(fd) if Some(fd) == self.log => Heard::Log,
             Event::Readable(fd) if Some(fd) == self.child => Heard::ChildWord,
             Event::Readable(fd) | Event::Writable(fd) => self.front_word(kernel, fd)?,
         })

@@ -330,6 +330,11 @@ impl<'a, F: Files> Walker<'a, F> {
         owner: Owner,
     ) -> Result<Last, Stop> {
         let (at, path) = (At::Dir(directory), format!("{above}/{name}"));
+        if how == Open::Read
+            && let Some(text) = self.look(at, &path, name)?
+        {
+            return Ok(Last::Link(text));
+        }
         let fd = match self.files.openat(at, name, how) {
             Ok(fd) => fd,
             Err(failure) if is_link(self.files, at, name, &failure) => {
@@ -373,6 +378,23 @@ impl<'a, F: Files> Walker<'a, F> {
                     false => Err(Stop::Refused(distrust)),
                 }
             }
+        }
+    }
+
+    /// Before anything is opened for reading: opening a device is an act, and a fifo's other end sees it. The
+    /// text of a link; `None` for what may be opened.
+    fn look(&mut self, at: At, path: &str, name: &str) -> Result<Option<String>, Stop> {
+        let stat = match self.files.lstatat(at, name) {
+            Ok(stat) => stat,
+            Err(failure) if is_nothing(failure.errno) => {
+                return Err(Stop::Absent(failed(path, failure)));
+            }
+            Err(failure) => return Err(Stop::Refused(failed(path, failure))),
+        };
+        match stat.kind {
+            FileKind::Regular => Ok(None),
+            FileKind::Symlink => self.follow(at, path, name).map(Some),
+            _ => Err(Stop::Refused(untrusted(path, "is not a regular file"))),
         }
     }
 

@@ -1,15 +1,8 @@
 //! jailrunctl on running instances.
 
-use crate::fixture::{Fixture, INSTALLED, jail_lives, said, sh, until, wait};
-use std::process::{Command, Output, Stdio};
+use crate::fixture::{Fixture, INSTALLED, ctl, jail_lives, said, sh, until, wait};
+use std::process::{Command, Stdio};
 use std::time::Duration;
-
-fn ctl(words: &[&str]) -> Output {
-    let program = std::env::var("JAILRUNCTL_BIN")
-        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_jailrunctl").to_string());
-    let mut command = Command::new(program);
-    command.args(words).stdin(Stdio::null()).output().unwrap()
-}
 
 fn detached(fixture: &Fixture) {
     let mut command = Command::new(INSTALLED);

@@ -110,6 +110,14 @@ fn write_profile(name: &str, top: &str, more: &str) {
     std::fs::write(format!("{PROFILES}/{name}.toml"), top).unwrap();
 }
 
+/// jailrunctl, as root.
+pub fn ctl(words: &[&str]) -> Output {
+    let program = std::env::var("JAILRUNCTL_BIN")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_jailrunctl").to_string());
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).output().unwrap()
+}
+
 /// A script of the host's, as root, and what it says.
 pub fn sh(script: &str) -> String {
     said(
@@ -128,7 +136,7 @@ pub fn said(output: Output) -> String {
 /// Everything that a launch could leave, but for the locks and counts that are meant to stay. Zombies are other programs' to reap: an orphan of a killed
 /// supervisor belongs to whoever is the reaper there.
 pub fn world() -> String {
-    let script = "mount -p; jls; ifconfig; rctl; ls -lA /var/run/jailrun | awk 'NR > 1 && $NF !~ /^[.](devfs|writers|closures|refused-)/ {print $1, $NF}'; \
+    let script = "mount -p; jls; ifconfig; rctl; ls -lA /var/run/jailrun | awk 'NR > 1 && $NF !~ /^[.](devfs|writers|addresses|closures|refused-)/ {print $1, $NF}'; \
                   ps -ax -o jid= -o state= -o command= | awk '$1 != 0 && $2 !~ /^Z/ {$1 = $1; print}'";
     sh(script)
 }

@@ -17,6 +17,8 @@ mod fixture;
 #[cfg(target_os = "freebsd")]
 mod leaks;
 #[cfg(target_os = "freebsd")]
+mod ready;
+#[cfg(target_os = "freebsd")]
 mod supervision;
 
 #[cfg(not(target_os = "freebsd"))]

@@ -31,6 +31,8 @@ fn child() -> ChildPlan {
         fib: None,
         limits: Vec::new(),
         procctl: Vec::new(),
+        capability: None,
+        sockets: 0,
     }
 }
 
@@ -74,10 +76,10 @@ fn as_root_on_the_host_every_attempt_sees_its_hole() {
     let _alone = alone();
     sh(&format!("mkdir -p {PLACE} /var/run/jailrun"));
     let kernel = &mut FreeBsd;
-    let socket = kernel.socket(Socket::Tcp4).unwrap();
+    let socket = kernel.make_socket(Socket::Tcp4).unwrap();
     let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-    kernel.bind(socket, any).unwrap();
-    kernel.listen(socket).unwrap();
+    kernel.bind_to(socket, any).unwrap();
+    kernel.listen_on(socket).unwrap();
     let listener = kernel.getsockname(socket).unwrap();
     let segment = kernel.shmget(0x6a72_7465).unwrap();
     let target = Shared::new(target(listener, segment));

@@ -1,8 +1,7 @@
 //! What is inside a root, seen from inside.
 
 use crate::fixture::{alone, end_within, forget, jailrun, profile, run, says, sh, world};
-use jailrun::kernel::freebsd::FreeBsd;
-use jailrun::stale::{self, How};
+use jailrun::stale::PKG;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -44,6 +43,18 @@ fn nothing_is_inside_that_the_plan_does_not_have() {
     );
     expected.extend(libraries);
     assert_eq!(found, expected);
+    // And the plan names the same paths, but for those in what is granted whole.
+    let (status, planned) = jailrunctl(&["plan", "--files", "jrtest-inside"]);
+    assert_eq!(status, 0, "{planned}");
+    let first = |line: &str| line.split_whitespace().next().unwrap().to_string();
+    let planned: BTreeSet<String> = planned.lines().map(first).collect();
+    let is_elsewhere = |path: &&String| {
+        let in_granted = ["/dev/", "/usr/local/jrtest/"];
+        *path != "/" && !in_granted.iter().any(|above| path.starts_with(above))
+    };
+    let made: BTreeSet<&String> = found.iter().filter(is_elsewhere).collect();
+    assert_eq!(made, planned.iter().filter(is_elsewhere).collect());
+    assert!(planned.iter().all(|path| found.contains(path)));
 
     let says = |command: &[&str]| says("jrtest-inside", command);
     assert_eq!(
@@ -206,6 +217,22 @@ fn scripts_and_links_run_as_on_the_host() {
     assert_eq!(said, "/usr/local/bin/jrtest-link x");
 }
 
+fn stale(words: &[&str]) -> (i32, String) {
+    jailrunctl(&[&["stale"], words].concat())
+}
+
+/// With its status.
+fn jailrunctl(words: &[&str]) -> (i32, String) {
+    let program = std::env::var_os("JAILRUNCTL_BIN");
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_jailrunctl").into());
+    let output = Command::new(program).args(words).output();
+    let output = output.unwrap();
+    let both = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&both).into_owned();
+    (output.status.code().unwrap(), text)
+}
+
+/// What pkg says is a script's here: what is asked, and what is made of the answer, is what is tried.
 #[test]
 fn a_file_that_is_replaced_under_a_running_instance_is_stale() {
     let _alone = alone();
@@ -216,21 +243,53 @@ fn a_file_that_is_replaced_under_a_running_instance_is_stale() {
     );
     let running = jailrun("jrtest-stale", &[]).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(2500));
-    let fresh = stale::find(&mut FreeBsd).unwrap();
+    let fresh = stale(&[]);
     sh("echo two > /usr/local/jrtest/new; mv /usr/local/jrtest/new /usr/local/jrtest/file");
-    let old = stale::find(&mut FreeBsd).unwrap();
+    let has_pkg = std::path::Path::new(PKG).exists();
+    let without = stale(&[]);
+    if !has_pkg {
+        let script =
+            "#!/bin/sh\necho \"$# $1 $2 $3; $(env | wc -l)\" >/tmp/jrtest-asked\necho made-1.0\n";
+        std::fs::write(PKG, script).unwrap();
+        sh("chmod 755 /usr/local/sbin/pkg");
+    }
+    let (text, json) = (stale(&[]), stale(&["--json"]));
+    if !has_pkg {
+        let asked = sh("cat /tmp/jrtest-asked; rm /usr/local/sbin/pkg /tmp/jrtest-asked");
+        assert!(
+            asked.starts_with("3 which -q /usr/local/jrtest/file;"),
+            "{asked}"
+        );
+        let (status, said) = without;
+        assert_eq!(status, 1);
+        assert_eq!(
+            said,
+            "jrtest-stale: /usr/local/jrtest/file replaced; run: service jailrun restart jrtest-stale\n\
+             jailrunctl: stale: packages aren't known: /usr/local/sbin/pkg: No such file or directory\n"
+        );
+        assert_eq!(
+            text,
+            (
+                1,
+                "jrtest-stale: /usr/local/jrtest/file replaced, of made-1.0; \
+                 run: service jailrun restart jrtest-stale\n"
+                    .to_string()
+            )
+        );
+    }
     assert!(end_within(running, 1).is_none());
     forget("jrtest-stale");
     sh("rm -r /usr/local/jrtest");
-    assert_eq!(fresh, []);
-    let found: Vec<(&str, &str, How)> = old
-        .iter()
-        .map(|one| (one.instance.as_str(), one.path.as_str(), one.how))
-        .collect();
-    assert_eq!(
-        found,
-        [("jrtest-stale", "/usr/local/jrtest/file", How::Replaced)]
+    assert_eq!(fresh, (0, String::new()));
+    assert_eq!(json.0, 1);
+    assert!(
+        json.1.starts_with(
+            "[{\"instance\": \"jrtest-stale\", \"profile\": \"jrtest-stale\", \
+             \"path\": \"/usr/local/jrtest/file\", \"state\": \"replaced\", \"package\": "
+        ),
+        "{json:?}"
     );
+    assert_eq!(stale(&[]), (0, String::new()));
 }
 
 #[test]

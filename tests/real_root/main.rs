@@ -18,7 +18,11 @@ mod closures;
 #[cfg(target_os = "freebsd")]
 mod inside;
 #[cfg(target_os = "freebsd")]
+mod log;
+#[cfg(target_os = "freebsd")]
 mod order;
+#[cfg(target_os = "freebsd")]
+mod presets;
 
 #[cfg(target_os = "freebsd")]
 mod fixture {
@@ -33,7 +37,15 @@ mod fixture {
 
     pub fn alone() -> MutexGuard<'static, ()> {
         std::fs::create_dir_all(PROFILES).unwrap();
-        WORLD.lock().unwrap_or_else(PoisonError::into_inner)
+        let world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first launch since the boot makes the state directory, and places in it that stay.
+        if !std::path::Path::new("/var/run/jailrun/.closures").exists() {
+            let devices = "program = \"/usr/bin/true\"\n[root]\ndevices = [\"null\"]";
+            profile("jrtest-first", devices);
+            assert!(run("jrtest-first", &[]).status.success());
+            forget("jrtest-first");
+        }
+        world
     }
 
     /// Writes a profile of that name, which `lines` begin.

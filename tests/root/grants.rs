@@ -295,10 +295,6 @@ fn sockets_are_reached_only_where_they_are_asked_for() {
             "sockets = [\"/etc/hosts\"]",
             "/etc/hosts is not a directory",
         ),
-        (
-            "sockets = [\"syslog\"]",
-            "sockets = [\"syslog\"] is not supported yet",
-        ),
     ] {
         assert_eq!(refusal(&world, &with(lines)), words);
     }

@@ -7,6 +7,9 @@ mod closure;
 mod grants;
 mod launches;
 mod listing;
+mod log;
+mod presets;
+mod stale;
 
 use jailrun::host::{Purpose, survey};
 use jailrun::kernel::Ending;
@@ -41,6 +44,7 @@ fn look(world: &World, lines: &str, uid: u32, command: Option<&str>) -> Surveyed
         groups: Vec::new(),
     };
     let wish = Wish {
+        by_link: false,
         command: command.map(|command| vec![command.to_string()]),
         ..Wish::default()
     };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod canaries;
+mod capability;
 
 use jailrun::host;
 use jailrun::kernel::Ids;

@@ -27,7 +27,7 @@ impl Attack for FreeBsd {
         None
     }
 
-    fn socket(&mut self, socket: Socket) -> Outcome<Fd> {
+    fn make_socket(&mut self, socket: Socket) -> Outcome<Fd> {
         let (family, kind, protocol) = match socket {
             Socket::Tcp4 => (libc::AF_INET, libc::SOCK_STREAM, 0),
             Socket::Tcp6 => (libc::AF_INET6, libc::SOCK_STREAM, 0),
@@ -40,19 +40,19 @@ impl Attack for FreeBsd {
         checked("socket", made).map(Fd)
     }
 
-    fn bind(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()> {
+    fn bind_to(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()> {
         let (bytes, length) = sockaddr(address);
         // SAFETY: `bytes` begins with a sockaddr of `length` bytes and outlives the call.
         let result = unsafe { libc::bind(socket.0, bytes.as_ptr().cast(), length) };
         checked("bind", result).map(drop)
     }
 
-    fn listen(&mut self, socket: Fd) -> Outcome<()> {
+    fn listen_on(&mut self, socket: Fd) -> Outcome<()> {
         // SAFETY: two integers.
         checked("listen", unsafe { libc::listen(socket.0, 1) }).map(drop)
     }
 
-    fn connect(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()> {
+    fn connect_to(&mut self, socket: Fd, address: SocketAddr) -> Outcome<()> {
         let (bytes, length) = sockaddr(address);
         // SAFETY: `bytes` begins with a sockaddr of `length` bytes and outlives the call.
         let result = unsafe { libc::connect(socket.0, bytes.as_ptr().cast(), length) };

@@ -72,20 +72,34 @@ fn is_ignored(signal: c_int) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
+/// Gives every ignored signal its default action. The kernel names those that it drops, by SIG_IGN or by
+/// default, in one call; where it refuses that (in capability mode), each of the 128 is asked for, which
+/// are three calls of libthr's for each.
+fn stop_ignoring() {
+    let dropped = super::process::own().map(|own| own.ki_sigignore);
+    let may_be_ignored = |signal: &c_int| match &dropped {
+        // SAFETY: `dropped` is an initialized set; a number out of range is no member.
+        Ok(dropped) => unsafe { libc::sigismember(dropped, *signal) == 1 },
+        Err(_) => true,
+    };
+    (1..=LAST_SIGNAL)
+        .filter(|signal| may_be_ignored(signal) && is_ignored(*signal))
+        .for_each(set_default);
+}
+
 pub fn block_signals() -> Outcome<()> {
     let mut all = no_signals();
     // SAFETY: `all` is a live sigset_t.
     unsafe { libc::sigfillset(&raw mut all) };
     // Blocked first: what has been ignored so far must not end us between the two.
     change_mask(libc::SIG_SETMASK, &all)?;
-    (1..=LAST_SIGNAL)
-        .filter(|signal| is_ignored(*signal))
-        .for_each(set_default);
+    stop_ignoring();
     Ok(())
 }
 
+/// For execve(2), which itself gives caught signals their default action.
 pub fn reset_signals() -> Outcome<()> {
-    (1..=LAST_SIGNAL).for_each(set_default);
+    stop_ignoring();
     change_mask(libc::SIG_SETMASK, &no_signals())
 }
 

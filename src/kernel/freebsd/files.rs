@@ -7,6 +7,14 @@ use super::wire::{c_string, checked, counted, last, text_of};
 use crate::kernel::{At, Errno, Failure, Fd, FileKind, Lock, Open, Outcome, Stat, Unlink};
 
 unsafe extern "C" {
+    // bindat(2), since FreeBSD 10; the crate has none of it.
+    #[link_name = "bindat"]
+    fn bindat_(
+        fd: c_int,
+        socket: c_int,
+        address: *const libc::sockaddr,
+        length: libc::socklen_t,
+    ) -> c_int;
     // acl(3), in libc.so; the crate has none of it.
     fn acl_get_fd_np(fd: c_int, kind: c_int) -> *mut c_void;
     fn acl_is_trivial_np(acl: *mut c_void, trivial: *mut c_int) -> c_int;
@@ -30,6 +38,7 @@ pub fn openat(at: At, path: &str, how: Open) -> Outcome<Fd> {
     let (flags, mode) = match how {
         Open::Directory => (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0),
         Open::Read => (libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW, 0),
+        Open::Execute => (libc::O_EXEC | libc::O_NOFOLLOW, 0),
         Open::Path => (libc::O_PATH | libc::O_NOFOLLOW, 0),
         Open::ReadWriteCreate(mode) => (
             libc::O_RDWR | libc::O_CREAT | libc::O_APPEND | libc::O_NOFOLLOW,
@@ -257,6 +266,22 @@ fn collect_names(mut records: &[u8], names: &mut Vec<String>) {
     }
 }
 
+/// flock(2)'s locks are in the same list as fcntl(2)'s (sys/kern/kern_lockf.c), with no pid.
+pub fn is_locked(fd: Fd) -> Outcome<bool> {
+    let mut wanted = libc::flock {
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_sysid: 0,
+    };
+    // SAFETY: `wanted` is a live struct flock, which the kernel overwrites with the lock in the way.
+    let result = unsafe { libc::fcntl(fd.0, libc::F_GETLK, &raw mut wanted) };
+    checked("fcntl", result)?;
+    Ok(wanted.l_type != libc::F_UNLCK as libc::c_short)
+}
+
 pub fn flock(fd: Fd, lock: Lock) -> Outcome<()> {
     let operation = match lock {
         Lock::Shared => libc::LOCK_SH,
@@ -318,6 +343,34 @@ pub fn socketpair() -> Outcome<(Fd, Fd)> {
     let result = unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) };
     checked("socketpair", result)?;
     Ok((Fd(pair[0]), Fd(pair[1])))
+}
+
+pub fn socket_datagram() -> Outcome<Fd> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    // SAFETY: integers only.
+    checked("socket", unsafe { libc::socket(libc::AF_UNIX, kind, 0) }).map(Fd)
+}
+
+pub fn bindat(at: At, path: &str, socket: Fd) -> Outcome<()> {
+    let path = c_string("bindat", path)?;
+    let bytes = path.as_bytes_with_nul();
+    let mut address = libc::sockaddr_un {
+        sun_len: 0,
+        sun_family: libc::AF_UNIX as libc::sa_family_t,
+        sun_path: [0; 104],
+    };
+    if bytes.len() > address.sun_path.len() {
+        return Err(Failure::new("bindat", Errno::ENAMETOOLONG));
+    }
+    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = *from as libc::c_char;
+    }
+    // Two bytes of length and family come before the path; what is behind its NUL doesn't count.
+    address.sun_len = (2 + bytes.len()) as u8;
+    let length = libc::socklen_t::from(address.sun_len);
+    // SAFETY: `address` is a whole struct sockaddr_un that outlives the call, and `length` is within it.
+    let result = unsafe { bindat_(start(at), socket.0, (&raw const address).cast(), length) };
+    checked("bindat", result).map(drop)
 }
 
 pub fn pipe() -> Outcome<(Fd, Fd)> {

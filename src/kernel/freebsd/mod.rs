@@ -6,12 +6,15 @@
 #![allow(unsafe_code)]
 
 mod attack;
+mod capability;
 mod event;
 mod files;
 mod jail;
+mod listeners;
 mod mount;
 mod net;
 mod process;
+mod socket;
 mod terminal;
 mod wire;
 
@@ -20,8 +23,9 @@ use std::os::unix::net::UnixDatagram;
 
 use super::{
     Alias, At, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
-    JailParameters, Kernel, Limit, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
-    ProcessInfo, Severity, Stat, Statfs, Termios, Unlink, User, Waited, Watch, WindowSize,
+    JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
+    ProcessInfo, Rights, Severity, SocketAddress, SocketKind, SocketOption, Stat, Statfs, Termios,
+    Unlink, User, Waited, Watch, WindowSize,
 };
 
 /// The running kernel. No state: all of it is in the process and behind the calls.
@@ -155,6 +159,10 @@ impl Kernel for FreeBsd {
         files::flock(fd, lock)
     }
 
+    fn is_locked(&mut self, fd: Fd) -> Outcome<bool> {
+        files::is_locked(fd)
+    }
+
     fn chdir(&mut self, path: &str) -> Outcome<()> {
         files::chdir(path)
     }
@@ -183,6 +191,14 @@ impl Kernel for FreeBsd {
         files::socketpair()
     }
 
+    fn socket_datagram(&mut self) -> Outcome<Fd> {
+        files::socket_datagram()
+    }
+
+    fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()> {
+        files::bindat(at, path, socket)
+    }
+
     fn pipe(&mut self) -> Outcome<(Fd, Fd)> {
         files::pipe()
     }
@@ -197,6 +213,55 @@ impl Kernel for FreeBsd {
 
     fn set_nonblocking(&mut self, fd: Fd) -> Outcome<()> {
         files::set_nonblocking(fd)
+    }
+
+    fn socket(&mut self, kind: SocketKind) -> Outcome<Fd> {
+        socket::socket(kind)
+    }
+
+    fn setsockopt(&mut self, fd: Fd, option: SocketOption) -> Outcome<()> {
+        socket::setsockopt(fd, option)
+    }
+
+    fn bind(&mut self, fd: Fd, address: &SocketAddress) -> Outcome<()> {
+        socket::bind(fd, address)
+    }
+
+    fn listen(&mut self, fd: Fd, backlog: u32) -> Outcome<()> {
+        socket::listen(fd, backlog)
+    }
+
+    fn connect(&mut self, fd: Fd, address: &SocketAddress) -> Outcome<()> {
+        socket::connect(fd, address)
+    }
+
+    fn lchown(&mut self, path: &str, uid: u32) -> Outcome<()> {
+        socket::lchown(path, uid)
+    }
+
+    fn cap_rights_limit(&mut self, fd: Fd, rights: Rights) -> Outcome<()> {
+        capability::limit_rights(fd, rights)
+    }
+
+    fn cap_fcntls_limit(&mut self, fd: Fd, fcntls: u32) -> Outcome<()> {
+        capability::limit_fcntls(fd, fcntls)
+    }
+
+    fn cap_ioctls_limit(&mut self, fd: Fd, commands: &[u64]) -> Outcome<()> {
+        capability::limit_ioctls(fd, commands)
+    }
+
+    fn cap_enter(&mut self) -> Outcome<()> {
+        capability::enter()
+    }
+
+    fn fexecve(
+        &mut self,
+        program: Fd,
+        arguments: &[String],
+        environment: &[String],
+    ) -> Outcome<Infallible> {
+        capability::fexecve(program, arguments, environment)
     }
 
     fn posix_openpt(&mut self) -> Outcome<Fd> {
@@ -317,6 +382,10 @@ impl Kernel for FreeBsd {
 
     fn delete_address(&mut self, alias: &Alias) -> Outcome<()> {
         net::delete(alias)
+    }
+
+    fn listeners(&mut self) -> Outcome<Vec<Listener>> {
+        listeners::listeners()
     }
 
     fn rctl_add_rule(&mut self, rule: &str) -> Outcome<()> {

@@ -404,6 +404,11 @@ pub fn process_info(pid: Pid) -> Outcome<Option<ProcessInfo>> {
     }))
 }
 
+/// What the kernel says of this process.
+pub(super) fn own() -> Outcome<libc::kinfo_proc> {
+    kinfo(getpid())?.ok_or(Failure::new("sysctl", Errno::ESRCH))
+}
+
 /// sysctl(3) kern.proc.pid; `None` where there is no such process.
 pub fn kinfo(pid: Pid) -> Outcome<Option<libc::kinfo_proc>> {
     let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid.0];
@@ -420,8 +425,7 @@ pub fn kinfo(pid: Pid) -> Outcome<Option<libc::kinfo_proc>> {
         Ok(_) => {}
     }
     // SAFETY: struct kinfo_proc is integers, arrays and pointers, zeroed before the kernel filled it.
-    let found = unsafe { found.assume_init() };
-    Ok(Some(found))
+    Ok(Some(unsafe { found.assume_init() }))
 }
 
 pub fn execve(
@@ -440,7 +444,7 @@ pub fn execve(
     Err(last("execve"))
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+pub(super) fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings
         .iter()
         .map(|text| text.as_ptr())

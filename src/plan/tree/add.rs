@@ -293,6 +293,14 @@ impl Tree {
         Ok(())
     }
 
+    /// Where syslog(3) looks. The host's own can't be mounted by itself, and the directory has others.
+    pub(super) fn add_log(&mut self, profile: &Profile) -> Result<(), Error> {
+        match profile.root.sockets.contains(&Socket::Syslog) {
+            true => self.insert("/var/run/log", What::Socket, Why::Key("sockets")),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn add_masks(&mut self, profile: &Profile, host: &Host) -> Result<(), Error> {
         for path in &profile.root.mask {
             let masked = seen(host, path)?;

@@ -41,6 +41,8 @@ pub enum What {
     },
     Link(String),
     File(Made),
+    /// A socket of ours.
+    Socket,
     /// Something of the host's that is hidden.
     Mask {
         is_file: bool,
@@ -96,6 +98,7 @@ impl Tree {
             tree.add_linkers(closure)?;
         }
         tree.add_files(host, profile)?;
+        tree.add_log(profile)?;
         tree.add_masks(profile, host)?;
         tree.check()?;
         Ok(tree)
@@ -109,7 +112,7 @@ impl Tree {
     /// What covers the place of a path: the deepest mount above it.
     fn cover<'t>(&'t self, path: &'t str) -> Option<(&'t str, &'t Node)> {
         self.above(path)
-            .filter(|(_, node)| !matches!(node.what, What::Link(_) | What::File(_)))
+            .filter(|(_, node)| !matches!(node.what, What::Link(_) | What::File(_) | What::Socket))
             .last()
     }
 
@@ -155,6 +158,7 @@ impl Tree {
                 let what = match &outer.what {
                     What::Link(text) => format!("is a link to {text}"),
                     What::File(_) => "is a file".to_string(),
+                    What::Socket => "is a socket".to_string(),
                     What::Granted { is_file: true, .. } => "is a file".to_string(),
                     What::Mask { .. } => "is masked".to_string(),
                     What::New {
@@ -182,6 +186,9 @@ impl Tree {
             ))),
             (What::File(_), Some((above, _))) => Err(Error::Profile(format!(
                 "files: {path} would be made in {above}, a directory of the host"
+            ))),
+            (What::Socket, Some((above, _))) => Err(Error::Profile(format!(
+                "sockets: {path} would be made in {above}, a directory of the host"
             ))),
             _ => Ok(()),
         }

@@ -56,7 +56,7 @@ impl Tree {
         let is_directory = match what {
             What::Granted { is_file, .. } => !is_file,
             What::New { .. } => true,
-            What::Link(_) | What::File(_) | What::Mask { .. } => false,
+            What::Link(_) | What::File(_) | What::Socket | What::Mask { .. } => false,
         };
         let slashes = path.match_indices('/').map(|(end, _)| end);
         let parents = slashes.filter(|end| *end > from);
@@ -100,6 +100,7 @@ fn step(what: &What, target: String, mask: &str) -> Step {
             path: target,
             text: text.clone(),
         },
+        What::Socket => Step::Socket { path: target },
         What::File(made) => Step::File {
             path: target,
             made: made.clone(),

@@ -194,6 +194,9 @@ impl Reader<'_> {
                 Err(message) => self.error(value.span(), message),
                 Ok(content) => {
                     let place = self.place(value);
+                    if path == "/etc/resolv.conf" {
+                        self.resolver = Some(place.clone());
+                    }
                     if self
                         .profile
                         .root

@@ -5,7 +5,7 @@
 use super::super::diagnostic::quoted;
 use super::super::schema::{self, Support};
 use super::super::values;
-use super::super::{Address, Network, Restart};
+use super::super::{Address, Network, Ready, Restart};
 use super::typed::{Percent, append, fill, replace};
 use super::{Reader, Standing, Value};
 use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailValue};
@@ -19,6 +19,7 @@ const RESTART: &[(&str, Restart)] = &[
     ("on-failure", Restart::OnFailure),
     ("always", Restart::Always),
 ];
+const READY: &[(&str, Ready)] = &[("exec", Ready::Exec), ("ports", Ready::Ports)];
 const SYSV: &[(&str, i32)] = &[
     ("disable", JAIL_SYS_DISABLE),
     ("new", JAIL_SYS_NEW),
@@ -143,6 +144,10 @@ impl Reader<'_> {
                 self.one(key, value, Instance, values::path_below_root),
                 &mut self.profile.pidfile,
             ),
+            "listen" => self
+                .items(key, value)
+                .into_iter()
+                .for_each(|item| self.listen(key, item)),
             "forking" => replace(self.boolean(key, value), &mut self.profile.forking),
             "env_keep" => append(
                 self.list(key, value, Refused, values::variable),
@@ -338,11 +343,8 @@ impl Reader<'_> {
 
     fn assign_rest(&mut self, key: &'static schema::Key, value: &Value<'_>) {
         match (key.section, key.name) {
-            ("capsicum", "mode") => {
-                self.mode_is_written = true;
-                self.only(key, value, "off", &["report", "enforce"]);
-            }
             ("test", "attest_open") => self.attest_open(key, value),
+            ("capsicum", _) => self.assign_capsicum(key, value),
             ("supervise", "restart") => replace(
                 self.word(key, value, RESTART),
                 &mut self.profile.supervise.restart,
@@ -363,7 +365,17 @@ impl Reader<'_> {
                 self.one(key, value, Percent::Instance, values::tag),
                 &mut self.profile.supervise.syslog_tag,
             ),
-            ("supervise", "ready") => self.only(key, value, "exec", &["ports"]),
+            ("supervise", "ready") => {
+                self.ready = Some(self.place(value));
+                replace(
+                    self.word(key, value, READY),
+                    &mut self.profile.supervise.ready,
+                );
+            }
+            ("test", "expect_open") => append(
+                self.list(key, value, Percent::Instance, values::port),
+                &mut self.profile.test.expect_open,
+            ),
             ("supervise", "output") => replace(
                 self.one(key, value, Percent::Instance, values::output),
                 &mut self.profile.supervise.output,

@@ -206,31 +206,6 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A key of which one word is supported; `later` are known and refused as such.
-    pub(super) fn only(
-        &mut self,
-        key: &'static Key,
-        value: &Value<'_>,
-        supported: &'static str,
-        later: &[&str],
-    ) {
-        let Some(text) = self.text(key.name, value, Percent::Refused) else {
-            return;
-        };
-        let is_later = later.contains(&text.as_str());
-        if text == supported {
-            return;
-        }
-        let (name, text) = (key.name, quoted(&text));
-        self.error(
-            value.span(),
-            match is_later {
-                true => format!("{name} = {text} is not supported yet; only \"{supported}\" is"),
-                false => format!("\"{name}\" is \"{supported}\", not {text}"),
-            },
-        );
-    }
-
     /// The entries of a table inside a list whose keys are known and supported; errors for others.
     pub(super) fn known_entries<'v, 't>(
         &mut self,

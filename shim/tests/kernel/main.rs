@@ -1,0 +1,379 @@
+//! The library on a FreeBSD kernel, as root: the same program with it in capability mode and without
+//! either has to see the same. The library is where JAILRUN_PREOPEN says, or where cargo put it.
+
+#![cfg(target_os = "freebsd")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::undocumented_unsafe_blocks
+)]
+#![allow(clippy::multiple_unsafe_ops_per_block, clippy::disallowed_methods)]
+
+mod fuzz;
+mod launcher;
+mod stock;
+mod subject;
+
+use launcher::{Launch, Mode};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// None: SKIP was said.
+pub fn library() -> Option<String> {
+    let built = std::env::current_exe().ok().and_then(|test| {
+        let folder = test.parent()?.parent()?;
+        let file = folder.join("libjailrun_preopen.so");
+        file.exists().then_some(file)
+    });
+    let told = std::env::var_os("JAILRUN_PREOPEN").map(PathBuf::from);
+    let Some(library) = told.or(built) else {
+        println!(
+            "SKIP kernel: needs the library (cargo build -p jailrun-preopen; JAILRUN_PREOPEN)"
+        );
+        return None;
+    };
+    Some(library.to_str().unwrap().to_string())
+}
+
+/// One test at a time: a child that another test forks would inherit this one's descriptors.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A directory in memory, a file system of its own, that is there as long as this value.
+pub struct Place(pub String);
+
+fn run(words: &[&str]) -> bool {
+    let status = std::process::Command::new(words[0])
+        .args(&words[1..])
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+impl Place {
+    pub fn new(name: &str) -> Self {
+        let path = format!("/tmp/jailrun-shim.{}.{name}", std::process::id());
+        std::fs::create_dir(&path).unwrap();
+        assert!(run(&["/sbin/mount", "-t", "tmpfs", "tmpfs", &path]));
+        Self(path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        run(&["/sbin/umount", "-f", &self.0]);
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+fn subject(launch: &Launch, what: &str, place: &str) -> String {
+    let launch = launch
+        .clone()
+        .set("SUBJECT", what)
+        .set("SUBJECT_PLACE", place);
+    let program = std::env::current_exe().unwrap();
+    let ended = launch.run(&[program.to_str().unwrap()]);
+    assert_eq!(
+        ended.status, 0,
+        "{:?} {what}: {}{}",
+        launch.mode, ended.output, ended.errors
+    );
+    format!("{}{}", ended.output, ended.errors)
+}
+
+fn first_difference(bare: &str, confined: &str) -> Option<String> {
+    let mut last = Vec::new();
+    let (mut one, mut two) = (bare.lines(), confined.lines());
+    loop {
+        match (one.next(), two.next()) {
+            (None, None) => return None,
+            (first, second) if first == second => last.push(first.unwrap_or_default()),
+            (first, second) => {
+                let context = last[last.len().saturating_sub(6)..].join("\n");
+                return Some(format!("{context}\nwithout: {first:?}\nwith: {second:?}"));
+            }
+        }
+    }
+}
+
+/// Runs the subject without and with, each in a fresh directory of the same name.
+fn compare(what: &str, change: impl Fn(Launch, &str) -> Launch) {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let run = |mode| {
+        let place = Place::new(what);
+        // What /dev has may be written to in a jail.
+        let launch = Launch::new(mode, &library)
+            .writable(&place.0)
+            .writable("/dev");
+        subject(&change(launch, &place.0), what, &place.0)
+    };
+    let (bare, confined) = (run(Mode::Bare), run(Mode::Confined));
+    assert!(bare.lines().count() >= 2, "{bare}");
+    if let Some(difference) = first_difference(&bare, &confined) {
+        panic!("{what}: {difference}");
+    }
+}
+
+fn unchanged(launch: Launch, _: &str) -> Launch {
+    launch
+}
+
+#[test]
+fn every_function_of_files_gives_the_same() {
+    compare("files", unchanged);
+}
+
+#[test]
+fn functions_of_files_give_the_same_beside_threads() {
+    compare("threads", unchanged);
+}
+
+#[test]
+fn functions_of_files_give_the_same_in_forked_children() {
+    compare("forked", unchanged);
+}
+
+#[test]
+fn programs_are_executed_the_same() {
+    compare("programs", unchanged);
+}
+
+#[test]
+fn names_libraries_and_semaphores_are_found_the_same() {
+    compare("names", |launch, _| launch.writable("/tmp"));
+}
+
+#[test]
+fn local_sockets_work_the_same() {
+    compare("sockets", unchanged);
+}
+
+#[test]
+fn signal_handlers_may_look_and_open() {
+    compare("signals", unchanged);
+}
+
+#[test]
+fn a_daemon_that_closes_what_it_does_not_know_harms_nothing() {
+    compare("closing", unchanged);
+}
+
+#[test]
+fn children_are_signalled_and_waited_for_where_the_profile_says_so() {
+    compare("children", |launch, _| {
+        launch.set("JAILRUN_KILL_CHILDREN", "1")
+    });
+}
+
+/// What the subject says in capability mode, of a directory that holds a file and is granted or not.
+fn alone_in(what: &str, change: impl Fn(Launch, &str) -> Launch) -> Option<String> {
+    let library = library()?;
+    let _alone = alone();
+    let place = Place::new(what);
+    std::fs::write(format!("{}/file", place.0), "secret").unwrap();
+    std::fs::create_dir(format!("{}/d", place.0)).unwrap();
+    std::os::unix::fs::symlink(format!("{}/file", place.0), format!("{}/absolute", place.0))
+        .unwrap();
+    let launch = change(Launch::new(Mode::Confined, &library), &place.0);
+    let said = subject(
+        &launch,
+        what,
+        &format!("{}{}", place.0, if what == "routes" { "/file" } else { "" }),
+    );
+    assert_eq!(
+        std::fs::read_to_string(format!("{}/file", place.0)).unwrap(),
+        "secret"
+    );
+    Some(said)
+}
+
+#[test]
+fn what_may_only_be_read_is_refused_like_a_file_system_mounted_read_only() {
+    let Some(said) = alone_in("refused", |launch, _| launch) else {
+        return;
+    };
+    let errors: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.rsplit_once("error ").map(|(_, errno)| errno))
+        .collect();
+    // In the order of the subject's calls: EROFS (30), ENOENT (2), ENOTDIR (20), EEXIST (17).
+    let expected = [
+        "30", "30", "30", "17",
+        "30", // file: writing, both, creating, creating alone, emptying
+        "2", "2", "30", "30", "2", // none
+        "2", "2", "2", "2", "2", // none/x
+        "20", "20", "20", "20", "20", // file/x
+        "30", "30", "30", "17", "30", // absolute, a link to file
+        "30", "17", "2", // mkdir
+        "30", "2", "30", // unlink, rmdir
+        "30", "2", "30", // rename, link
+        "30", "17", "30", // symlink, mkfifo
+        "30", "2", "30", "30", "30", // chmod, chown, truncate, utimes
+    ];
+    assert_eq!(errors, expected, "{said}");
+}
+
+#[test]
+fn no_route_leads_to_a_file_that_is_not_granted() {
+    let Some(said) = alone_in("routes", |launch, _| launch.writable("/var/tmp")) else {
+        return;
+    };
+    assert!(!said.contains("REACHED"), "{said}");
+    assert!(said.matches("refused").count() > 14, "{said}");
+}
+
+#[test]
+fn the_same_routes_do_lead_there_where_it_is_granted() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let place = Place::new("granted");
+    let file = format!("{}/file", place.0);
+    std::fs::write(&file, "secret").unwrap();
+    let launch = Launch::new(Mode::Confined, &library).writable(&place.0);
+    let said = subject(&launch, "routes", &file);
+    assert!(
+        said.contains("open: REACHED") && said.contains("unlink: REACHED"),
+        "{said}"
+    );
+    // But by descriptor only: not by the calls that take paths.
+    for call in [
+        "open(2)",
+        "openat, cwd",
+        "rename(2)",
+        "unlink(2)",
+        "chmod(2)",
+        "execve(2)",
+        "stat",
+    ] {
+        assert!(said.contains(&format!("{call}: refused")), "{call}: {said}");
+    }
+}
+
+fn serve(mode: Mode, port: u16) {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let address = format!("127.0.0.1:{port}");
+    let launch = Launch::new(mode, &library).listen(&format!("tcp:{address}"));
+    let launch = launch
+        .set("SUBJECT", "serve")
+        .set("SUBJECT_ADDRESS", &address);
+    let program = std::env::current_exe().unwrap();
+    let clients = std::thread::Builder::new().spawn(move || {
+        let mut answers = String::new();
+        for _ in 0..200 {
+            let client = std::net::TcpStream::connect(&address);
+            if let Ok(mut client) = client {
+                let mut answer = String::new();
+                let _ = std::io::Read::read_to_string(&mut client, &mut answer);
+                answers.push_str(&answer);
+            }
+            if answers.len() >= 12 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        answers
+    });
+    let ended = launch.run(&[program.to_str().unwrap()]);
+    assert_eq!(clients.unwrap().join().unwrap(), "hello\nhello\n");
+    let elsewhere = if mode == Mode::Confined {
+        "error 49"
+    } else {
+        "0"
+    };
+    let expected = format!(
+        "bind: 0\nlisten: 0\nflags: 1\nnonblocking: 4\nbind elsewhere: {elsewhere}\nready\n"
+    );
+    assert_eq!(ended.output, expected, "{}", ended.errors);
+}
+
+#[test]
+fn bind_hands_out_the_waiting_socket_in_capability_mode() {
+    serve(Mode::Confined, 7811);
+}
+
+#[test]
+fn bind_hands_out_the_waiting_socket_without_capability_mode() {
+    serve(Mode::Off, 7821);
+}
+
+#[test]
+fn syslog_goes_to_the_launchers_socket() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let mut launch = Launch::new(Mode::Confined, &library);
+    launch.log = Some(std::os::fd::AsRawFd::as_raw_fd(&theirs));
+    subject(&launch, "syslog", "");
+    ours.set_nonblocking(true).unwrap();
+    let mut line = [0; 300];
+    let length = ours.recv(&mut line).unwrap();
+    let line = String::from_utf8_lossy(&line[..length]).into_owned();
+    assert!(
+        line.starts_with("<29>") && line.contains("a line of the subject"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_handoff_that_cannot_be_understood_starts_no_program() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    for (name, value) in [("JAILRUN_LOG", "x"), ("JAILRUN_LISTEN", "3=tcp:nowhere")] {
+        let launch = Launch::new(Mode::Confined, &library).set(name, value);
+        let ended = launch.run(&["/bin/echo", "started"]);
+        let expected = format!("libjailrun_preopen: {name}: can't be understood\n");
+        assert_eq!(
+            (ended.output.as_str(), ended.errors.as_str()),
+            ("", expected.as_str())
+        );
+        assert_eq!(ended.status, 70 << 8);
+    }
+}
+
+#[test]
+fn the_kernel_shows_the_programs_own_arguments() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let launch = Launch::new(Mode::Confined, &library);
+    let child = launch.spawn(&["/bin/sleep", "20"], None);
+    let mut shown = String::new();
+    for _ in 0..100 {
+        let ps = std::process::Command::new("/bin/ps")
+            .args(["-o", "args=", "-p", &child.to_string()])
+            .output();
+        shown = String::from_utf8_lossy(&ps.unwrap().stdout)
+            .trim()
+            .to_string();
+        if shown.starts_with("/bin/sleep 20") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    launcher::wait(child);
+    // ps adds the file's name where it is another: that can't be changed.
+    assert_eq!(shown, "/bin/sleep 20 (ld-elf.so.1)");
+}
+
+#[test]
+fn calls_at_random_give_the_same() {
+    let rounds = std::env::var("JAILRUN_ROUNDS").unwrap_or("3000".to_string());
+    // Few enough to be told one by one, so that the first that differs is seen.
+    let is_told = rounds.parse::<u64>().unwrap() <= 20_000;
+    for seed in ["1", "2"] {
+        compare("fuzz", |launch, _| {
+            let launch = launch
+                .set("SUBJECT_ROUNDS", &rounds)
+                .set("SUBJECT_SEED", seed);
+            if is_told {
+                launch.set("SUBJECT_TOLD", "1")
+            } else {
+                launch
+            }
+        });
+    }
+}
