@@ -16,6 +16,7 @@
 //! Read [`run::run`], then [`supervise`], [`launch`], and [`launch::child`]. Everything below them
 //! speaks to the system through [`kernel::Kernel`] alone, so that a whole launch also runs in [`sim`].
 
+pub mod attest;
 pub mod closure;
 pub mod command;
 pub mod ctl;

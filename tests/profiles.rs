@@ -271,7 +271,7 @@ fn every_key_changes_the_profile() {
 /// Who may run a profile, and what it is called, is nothing that a launch does: `access_decides_who_may_what`
 /// holds the one, golden files of jailrunctl the other.
 fn is_no_part_of_a_launch(key: &Key) -> bool {
-    key.section == "access" || key.name == "description"
+    key.section == "access" || key.name == "attest_open" || key.name == "description"
 }
 
 /// What `jailrunctl plan` prints for it on a host that has all that the examples name, or why there is no

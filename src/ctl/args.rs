@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 3] = ["learn", "why", "attest"];
+pub const NOT_YET: [&str; 2] = ["learn", "why"];
 
 /// Shells that complete by a script.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
@@ -116,6 +116,7 @@ fn of_instances() -> Vec<Command> {
     )
     .conflicts_with("instance-label");
     vec![
+        attest(),
         verb("list", "List running instances").args([json()]),
         verb("show", "Tell of one instance; exit 1 when it isn't running").args([label(), json()]),
         verb(
@@ -132,6 +133,27 @@ fn of_instances() -> Vec<Command> {
         )
         .args([json()]),
     ]
+}
+
+fn attest() -> Command {
+    let target = Arg::new("target")
+        .value_name("TARGET")
+        .required(true)
+        .help("A running instance, or a profile that an instance is made of for it");
+    let threshold = Arg::new("threshold")
+        .long("threshold")
+        .value_name("PERCENT")
+        .value_parser(clap::value_parser!(u64).range(1..=100))
+        .help("Succeed from this score on; without it, if nothing is open that isn't listed");
+    let throwaway = flag(
+        "throwaway",
+        "Make an instance for it, even beside a running one",
+    );
+    verb(
+        "attest",
+        "Try what an intruder would, in the service's place",
+    )
+    .args([target, threshold, throwaway, json()])
 }
 
 fn profile() -> Arg {

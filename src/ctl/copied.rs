@@ -19,6 +19,14 @@ const MOST: usize = 256 << 20;
 const NUMBERS: [&str; 3] = ["kern.osreldate", "kern.racct.enable", "net.fibs"];
 const TEXTS: [&str; 3] = ["hw.machine", "kern.osrelease", "kern.boot_id"];
 const PARAMETERS: &str = "security.jail.param.allow.";
+const ASKED: [&str; 6] = [
+    "security.jail.param.meta",
+    "security.jail.param.host.domainname",
+    "security.jail.param.host.hostuuid",
+    "security.jail.param.osrelease",
+    "security.jail.param.ip4.saddrsel",
+    "security.jail.param.ip6.saddrsel",
+];
 
 /// The host that `prepared` was planned for. `base` has the profile's files, and what every system has.
 pub fn copy<K: Kernel>(
@@ -120,7 +128,7 @@ impl<K: Kernel> Copier<'_, K> {
             .world
             .sysctls
             .keys()
-            .filter(|name| name.starts_with(PARAMETERS))
+            .filter(|name| name.starts_with(PARAMETERS) || ASKED.contains(&name.as_str()))
             .cloned()
             .collect();
         let numbers = NUMBERS.iter().map(|name| (*name).to_string());

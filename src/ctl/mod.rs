@@ -2,6 +2,7 @@
 //! chooses its exit status.
 
 pub mod args;
+pub mod attest;
 mod check;
 mod completions;
 pub mod copied;
@@ -90,6 +91,7 @@ pub fn main(
 
 fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
     match found.subcommand() {
+        Some(("attest", found)) => attest::run(found, out, err),
         Some(("check", found)) => check::run(found, out, err),
         Some(("completions", found)) => completions::run(found, out),
         Some(("plan", found)) => plan::run(found, out, err),

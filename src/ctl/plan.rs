@@ -162,7 +162,8 @@ fn jail(parameters: &JailParameters) -> Vec<String> {
             JailValue::Int(number) if is_jailsys(name) => {
                 lines.push(format!("{name}={}", jailsys(*number)));
             }
-            _ => lines.push(value.assigned_to(name)),
+            // Words of several lines stay on one here.
+            _ => lines.push(value.assigned_to(name).replace('\n', " ")),
         }
     }
     let mut line = String::new();

@@ -33,6 +33,31 @@ pub fn addresses<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Err
     Ok(())
 }
 
+/// Every parameter that the profile names and a kernel may lack is one of this kernel's. jail_set(2)
+/// would say so too, when half of the launch is done.
+pub fn parameters<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Error> {
+    for name in profile.jail.more.keys() {
+        if !has_parameter(kernel, name)? {
+            return Err(Error::Profile(format!(
+                "this kernel has no jail parameter {name}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub fn has_parameter<K: Kernel>(kernel: &mut K, name: &str) -> Result<bool, Error> {
+    // For a string the kernel tells how long it may be, in text.
+    match kernel.sysctl_text(&format!("security.jail.param.{name}")) {
+        Ok(_) => Ok(true),
+        Err(failure) if failure.errno == Errno::ENOENT => Ok(false),
+        Err(failure) => Err(Error::step(
+            format!("ask whether the kernel has the jail parameter {name}"),
+            failure,
+        )),
+    }
+}
+
 /// Whether rules are added: true where racct(4) counts, false where it doesn't and the profile can do
 /// without.
 pub fn rctl<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<bool, Error> {

@@ -65,6 +65,7 @@ pub fn survey<K: Kernel>(
     purpose: Purpose,
 ) -> Result<Host, Error> {
     let profile = permit.profile();
+    limits::parameters(kernel, profile)?;
     limits::addresses(kernel, profile)?;
     let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;
@@ -92,6 +93,7 @@ pub fn survey<K: Kernel>(
         user: service.user.name,
         owners,
         allow_known: allow_known(kernel)?,
+        has_meta: limits::has_parameter(kernel, "meta")?,
         ruleset: match profile.root.devices.is_empty() {
             true => 0,
             false => devices::ruleset(kernel, &profile.root.devices, purpose)?,

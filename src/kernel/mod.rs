@@ -5,6 +5,7 @@
 //! Two implementations: `freebsd::FreeBsd`, the only place with `unsafe`, and `crate::sim::Sim`, a
 //! simulated kernel for rehearsals and tests. `tests/conformance.rs` holds both to the same facts.
 
+pub mod attack;
 pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;

@@ -18,9 +18,9 @@ use crate::kernel::{
     At, Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, Rights, SocketAddress, SocketKind,
     UNLIMITED,
 };
-use crate::plan::ChildPlan;
 use crate::plan::capability::{Capability, Descriptor};
 use crate::plan::child::FIRST;
+use crate::plan::{ChildPlan, Then};
 
 /// What the child is given of the supervisor's descriptors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,33 +181,38 @@ impl<'a, K: Kernel> Inside<'a, K> {
     /// Groups, group, user, then the proof that none of it comes back.
     pub fn become_user(self) -> Result<Unprivileged<'a, K>, Stopped> {
         let (kernel, plan) = (self.kernel, self.plan);
-        let stage = "become the service's user";
-        // Element 0 was the effective gid before 15.0 and is a group like others since: the gid, in
-        // either case (sys/kern/kern_prot.c).
-        let mut groups = vec![plan.gid];
-        groups.extend(plan.groups.iter().filter(|group| **group != plan.gid));
-        kernel.setgroups(&groups).map_err(at(stage))?;
-        kernel.setresgid(Ids::all(plan.gid)).map_err(at(stage))?;
-        kernel.setresuid(Ids::all(plan.uid)).map_err(at(stage))?;
-        let uids = kernel.getresuid().map_err(at(stage))?;
-        let gids = kernel.getresgid().map_err(at(stage))?;
-        let mut held = kernel.getgroups().map_err(at(stage))?;
-        held.sort_unstable();
-        held.dedup();
-        groups.sort_unstable();
-        groups.dedup();
-        let regained = plan.uid != 0 && kernel.setresuid(Ids::all(0)).is_ok();
-        if uids != Ids::all(plan.uid) || gids != Ids::all(plan.gid) || held != groups || regained {
-            let text = "the kernel kept privileges".to_string();
-            let failure = Failure {
-                call: "setresuid",
-                errno: Errno::EPERM,
-                text,
-            };
-            return Err(Stopped { stage, failure });
-        }
+        give_up_root(kernel, plan)?;
         Ok(Unprivileged { kernel, plan })
     }
+}
+
+fn give_up_root<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> {
+    let stage = "become the service's user";
+    // Element 0 was the effective gid before 15.0 and is a group like others since: the gid, in
+    // either case (sys/kern/kern_prot.c).
+    let mut groups = vec![plan.gid];
+    groups.extend(plan.groups.iter().filter(|group| **group != plan.gid));
+    kernel.setgroups(&groups).map_err(at(stage))?;
+    kernel.setresgid(Ids::all(plan.gid)).map_err(at(stage))?;
+    kernel.setresuid(Ids::all(plan.uid)).map_err(at(stage))?;
+    let uids = kernel.getresuid().map_err(at(stage))?;
+    let gids = kernel.getresgid().map_err(at(stage))?;
+    let mut held = kernel.getgroups().map_err(at(stage))?;
+    held.sort_unstable();
+    held.dedup();
+    groups.sort_unstable();
+    groups.dedup();
+    let regained = plan.uid != 0 && kernel.setresuid(Ids::all(0)).is_ok();
+    if uids != Ids::all(plan.uid) || gids != Ids::all(plan.gid) || held != groups || regained {
+        let text = "the kernel kept privileges".to_string();
+        let failure = Failure {
+            call: "setresuid",
+            errno: Errno::EPERM,
+            text,
+        };
+        return Err(Stopped { stage, failure });
+    }
+    Ok(())
 }
 
 impl<'a, K: Kernel> Unprivileged<'a, K> {
@@ -224,18 +229,50 @@ impl<'a, K: Kernel> Unprivileged<'a, K> {
         if count != 1 || word != *b"g" {
             return Err(at("hear the supervisor")(gone()));
         }
-        for control in &plan.procctl {
-            let stage = stage_of(*control);
-            kernel.procctl(*control).map_err(at(stage))?;
-            if !kernel.procctl_status(*control).map_err(at(stage))? {
-                let failure = Failure::new("procctl", Errno::EOPNOTSUPP);
-                return Err(Stopped { stage, failure });
-            }
-        }
-        kernel.umask(plan.umask);
-        kernel.reset_signals().map_err(at("reset signals"))?;
+        restrict(kernel, plan)?;
         Ok(Confined { kernel, plan })
     }
+}
+
+fn restrict<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> {
+    for control in &plan.procctl {
+        let stage = stage_of(*control);
+        kernel.procctl(*control).map_err(at(stage))?;
+        if !kernel.procctl_status(*control).map_err(at(stage))? {
+            let failure = Failure::new("procctl", Errno::EOPNOTSUPP);
+            return Err(Stopped { stage, failure });
+        }
+    }
+    kernel.umask(plan.umask);
+    kernel.reset_signals().map_err(at("reset signals"))
+}
+
+/// The same ladder into a jail that runs already, where root can give nothing up any more
+/// (allow.nosuser): root goes first, and the descriptor gives the right to attach. What is above 3 is
+/// closed but for `spare`; at the end the process is what a service is before its exec.
+pub fn enter<K: Kernel>(
+    kernel: &mut K,
+    plan: &ChildPlan,
+    jail: &str,
+    spare: Option<Fd>,
+) -> Result<(), Stopped> {
+    let Outside { kernel, plan } = Outside::new(kernel, plan, &Given::default())?;
+    let lowest = spare.map_or(FIRST, |spare| spare.0) + 1;
+    kernel.closefrom(lowest);
+    let stage = "attach to the jail";
+    let (_, jail) = kernel
+        .jail_open(jail)
+        .map_err(at(stage))?
+        .ok_or(at(stage)(Failure::new("jail_get", Errno::ENOENT)))?;
+    give_up_root(kernel, plan)?;
+    kernel.jail_attach_jd(jail).map_err(at(stage))?;
+    kernel.close(jail).map_err(at(stage))?;
+    match kernel.chdir(&plan.chdir) {
+        // The launch goes there as root. The jail's root is where attaching leaves us.
+        Err(failure) if failure.errno == Errno::EACCES => {}
+        other => other.map_err(at("enter the working directory"))?,
+    }
+    restrict(kernel, plan)
 }
 
 fn stage_of(control: Procctl) -> &'static str {
@@ -251,6 +288,20 @@ fn stage_of(control: Procctl) -> &'static str {
 }
 
 impl<'a, K: Kernel> Confined<'a, K> {
+    /// Keeps the jail alive until standard input ends. That the channel is closed tells the supervisor
+    /// what an exec would.
+    fn hold(self) -> Stopped {
+        let _ = self.kernel.close(channel(self.plan));
+        let ended = loop {
+            match self.kernel.read(Fd(0), &mut [0]) {
+                Ok(0) => break gone(),
+                Ok(_) => {}
+                Err(failure) => break failure,
+            }
+        };
+        at("hold the jail")(ended)
+    }
+
     /// Opens what the plan lists, as the service's user and inside its root; limits that and everything
     /// else that it will have; and gives every name up.
     pub fn enter_capability_mode(
@@ -422,6 +473,7 @@ pub fn run<K: Kernel>(
         .and_then(Inside::become_user)
         .and_then(Unprivileged::confine);
     let executed = confined.and_then(|confined| match &plan.capability {
+        _ if plan.then == Then::Hold => Err(confined.hold()),
         Some(capability) => confined.enter_capability_mode(capability)?.exec(),
         None => confined.exec(),
     });

@@ -3,7 +3,7 @@
 use super::capability::Capability;
 use super::socket::{self, Socket};
 use super::tree::Tree;
-use super::{ChildPlan, Host};
+use super::{ChildPlan, Host, Then};
 use crate::error::Error;
 use crate::kernel::Procctl;
 use crate::permit::Permit;
@@ -53,6 +53,7 @@ pub fn plan(
         return Err(Error::Profile(words.to_string()));
     }
     Ok(ChildPlan {
+        then: Then::Execute,
         arguments,
         program,
         environment: environment(permit, host, sockets, capability.as_ref()),

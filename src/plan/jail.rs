@@ -41,6 +41,7 @@ pub fn parameters(
     if let Some(level) = jail.securelevel {
         parameters.push(int("securelevel", level));
     }
+    parameters.extend(jail.more.values().cloned());
     for word in &jail.allow {
         if !host.allow_known.contains(word) {
             return Err(Error::Profile(format!(
@@ -57,6 +58,20 @@ pub fn parameters(
         }
     }
     Ok(parameters)
+}
+
+/// Whose a jail is, for jls(8): "jls -j NAME meta". It isn't seen from inside.
+pub fn meta(host: &Host, label: &str, instance: Option<&str>) -> Option<(String, JailValue)> {
+    let without = label.split_once('+').map_or(label, |(profile, _)| profile);
+    let ending = instance.map(|instance| format!("-{instance}"));
+    let profile = ending.and_then(|ending| without.strip_suffix(&ending));
+    let words = format!(
+        "instance={label}\nprofile={}\nversion={}",
+        profile.unwrap_or(without),
+        env!("CARGO_PKG_VERSION")
+    );
+    host.has_meta
+        .then(|| ("meta".to_string(), JailValue::Text(words)))
 }
 
 /// The name that turns a boolean off: "no" goes after the last dot.

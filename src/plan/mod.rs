@@ -43,6 +43,8 @@ pub struct Host {
     pub owners: BTreeMap<String, u32>,
     /// allow.* parameters that the running kernel knows, without "allow.".
     pub allow_known: Vec<String>,
+    /// A jail can carry words of ours.
+    pub has_meta: bool,
     /// The ruleset that shows the profile's devices and nothing else.
     pub ruleset: u16,
     pub environment: BTreeMap<String, String>,
@@ -255,9 +257,18 @@ fn mounting(formatter: &mut fmt::Formatter<'_>, mount: &Nmount) -> fmt::Result {
     formatter.write_str(")")
 }
 
+/// What the child does in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Execute,
+    /// Waits for the end of its standard input: nothing of the service runs. For `jailrunctl attest`.
+    Hold,
+}
+
 /// What the child does between fork and exec.
 #[derive(Clone, Debug)]
 pub struct ChildPlan {
+    pub then: Then,
     pub program: String,
     /// The first is the name that the program is called by.
     pub arguments: Vec<String>,
@@ -354,7 +365,8 @@ impl Plan {
                 filter: format!("jail:{jail}:{resource}"),
             });
         }
-        let parameters = jail::parameters(profile, host, &jail, &root)?;
+        let mut parameters = jail::parameters(profile, host, &jail, &root)?;
+        parameters.extend(jail::meta(host, label, permit.instance()));
         steps.push(Step::Jail {
             name: jail.clone(),
             parameters,
@@ -390,6 +402,12 @@ impl Plan {
 
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// The same jail with nobody in it: its first process executes nothing.
+    pub fn held(mut self) -> Plan {
+        self.child.then = Then::Hold;
+        self
     }
 
     /// What is done once, before the first start, and undone after the last.

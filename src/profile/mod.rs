@@ -6,7 +6,7 @@ pub mod parse;
 pub mod schema;
 pub mod values;
 
-use crate::kernel::{Limit, Protocol, SocketAddress, SocketKind};
+use crate::kernel::{JailValue, Limit, Protocol, SocketAddress, SocketKind};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -191,6 +191,9 @@ pub struct Jail {
     pub children_max: i32,
     /// sysvmsg, sysvsem, sysvshm: a JAIL_SYS_* value each.
     pub sysv: [i32; 3],
+    /// Further parameters as jail_set(2) takes them, by the name that jail(8) knows: a kernel may have
+    /// them or not.
+    pub more: BTreeMap<&'static str, (String, JailValue)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -283,6 +286,8 @@ pub enum Output {
 /// What holds of the service once it is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Test {
+    /// Attempts of `jailrunctl attest` that must succeed, each with the reason.
+    pub attest_open: BTreeMap<String, String>,
     pub expect_open: Vec<Port>,
 }
 

@@ -1,9 +1,14 @@
 //! The checks of single values: what a path, name, address, size may be. Pure.
 //! Each takes the decoded text, after %i was put in, and says in one line what is wrong with it.
 
+mod syslog;
+
+pub use syslog::{LOG_DAEMON, facility, facility_name, tag};
+
 use super::diagnostic::{nearest, quoted};
 use super::schema;
 use super::{Address, Content, Network, Output, Port};
+use crate::attest::table::ATTEMPTS;
 use crate::kernel::{Limit, Protocol, UNLIMITED};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -46,70 +51,6 @@ const SIGNALS: [(&str, i32); 11] = [
     ("USR1", 30),
     ("USR2", 31),
 ];
-
-/// LOG_DAEMON of syslog(3).
-pub const LOG_DAEMON: u32 = 3 << 3;
-
-const FACILITIES: [(&str, u32); 20] = [
-    ("kern", 0),
-    ("user", 1),
-    ("mail", 2),
-    ("daemon", 3),
-    ("auth", 4),
-    ("lpr", 6),
-    ("news", 7),
-    ("uucp", 8),
-    ("cron", 9),
-    ("authpriv", 10),
-    ("ftp", 11),
-    ("ntp", 12),
-    ("local0", 16),
-    ("local1", 17),
-    ("local2", 18),
-    ("local3", 19),
-    ("local4", 20),
-    ("local5", 21),
-    ("local6", 22),
-    ("local7", 23),
-];
-
-/// A facility of syslog(3), shifted as its priorities want it.
-pub fn facility(text: &str) -> Checked<u32> {
-    match FACILITIES.iter().find(|(name, _)| *name == text) {
-        Some((_, number)) => Ok(number << 3),
-        None => Err(
-            match nearest(text, FACILITIES.iter().map(|(name, _)| *name)) {
-                Some(near) => format!(
-                    "{} is no facility of syslog(3); did you mean \"{near}\"?",
-                    quoted(text)
-                ),
-                None => format!("{} is no facility of syslog(3)", quoted(text)),
-            },
-        ),
-    }
-}
-
-/// The word for what [`facility`] gives.
-pub fn facility_name(facility: u32) -> &'static str {
-    let known = FACILITIES
-        .iter()
-        .find(|(_, number)| number << 3 == facility);
-    known.map_or("?", |(name, _)| name)
-}
-
-/// The tag of a syslog line: syslogd(8) ends it at the first other character.
-pub fn tag(text: &str) -> Checked<String> {
-    let is_plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    match is_plain && (1..=32).contains(&text.len()) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
-            "{} is not a tag: 1 to 32 of A-Z a-z 0-9 . _ -",
-            quoted(text)
-        )),
-    }
-}
 
 /// "inherit", "syslog", or the path of a file.
 pub fn output(text: &str) -> Checked<Output> {
@@ -306,6 +247,27 @@ pub fn variable(text: &str) -> Checked<String> {
     match text.starts_with("JAILRUN_") || LISTEN_VARIABLES.contains(&text) {
         true => Err(format!("{} is set by jailrun itself", quoted(text))),
         false => Ok(text.to_owned()),
+    }
+}
+
+/// An attempt of `jailrunctl attest`.
+pub fn attempt(text: &str) -> Result<String, String> {
+    let names = || ATTEMPTS.iter().map(|attempt| attempt.name);
+    if names().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let told = format!("{} is no attempt of jailrunctl attest", quoted(text));
+    Err(match nearest(text, names()) {
+        Some(near) => format!("{told}; did you mean {}?", quoted(near)),
+        None => told,
+    })
+}
+
+/// What is open without a reason is open by mistake.
+pub fn reason(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("a reason must be given".to_owned()),
+        false => line(text),
     }
 }
 

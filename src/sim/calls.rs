@@ -109,7 +109,7 @@ impl Kernel for Sim {
         procctl_reap_getpids() -> Vec<Descendant> = |world, pid| world.reap_getpids(pid);
         listeners() -> Vec<Listener> = |world, _pid| Ok(world.listeners());
         process_info(target: Pid) -> Option<ProcessInfo> =
-            |world, _pid| Ok(world.process_info(target.0));
+            |world, pid| Ok(world.process_info(pid, target.0));
         nmount(mount: &Nmount) -> () = |world, pid| world.nmount(pid, mount);
         statfs(path: &str) -> Statfs = |world, pid| world.statfs(pid, path);
         getfsstat() -> Vec<Statfs> = |world, pid| Ok(world.getfsstat(pid));

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod attack;
 mod calls;
 mod capability;
 mod descriptors;

@@ -3,7 +3,8 @@
 use super::lookup::Last;
 use super::world::{Description, Inode, Mount, Place, Refusal, Res, World};
 use crate::kernel::{
-    At, DevfsAct, DevfsRule, Errno, FileKind, Filesystem, Force, Fsid, MountFlags, Nmount, Statfs,
+    At, DevfsAct, DevfsRule, Errno, FileKind, Filesystem, Force, Fsid, JailValue, MountFlags,
+    Nmount, Statfs,
 };
 
 impl World {
@@ -168,8 +169,25 @@ impl World {
     pub(super) fn getfsstat(&self, pid: i32) -> Vec<Statfs> {
         self.mounts
             .iter()
+            .filter(|mount| self.shows(pid, mount))
             .map(|mount| self.statfs_of(pid, mount))
             .collect()
+    }
+
+    /// enforce_statfs: 2 shows a jail the mount of its root alone, 1 those below it too.
+    fn shows(&self, pid: i32, mount: &Mount) -> bool {
+        let Some(process) = self.processes.get(&pid) else {
+            return false;
+        };
+        let Some(jail) = process.jail.and_then(|id| self.jails.get(&id)) else {
+            return true;
+        };
+        let is_root = mount.id == process.root.mount;
+        match jail.parameters.get("enforce_statfs") {
+            Some(JailValue::Int(0)) => true,
+            Some(JailValue::Int(1)) => is_root || mount.on.starts_with(&format!("{}/", jail.path)),
+            _ => is_root,
+        }
     }
 
     pub(super) fn unmount(&mut self, pid: i32, fsid: Fsid, force: Force) -> Res<()> {

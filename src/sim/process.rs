@@ -216,8 +216,13 @@ impl World {
             .collect())
     }
 
-    pub(super) fn process_info(&self, pid: i32) -> Option<ProcessInfo> {
+    /// From a jail, only its own processes are seen.
+    pub(super) fn process_info(&self, own: i32, pid: i32) -> Option<ProcessInfo> {
         let process = self.processes.get(&pid)?;
+        let jail = self.processes.get(&own)?.jail;
+        if jail.is_some() && jail != process.jail {
+            return None;
+        }
         Some(ProcessInfo {
             jail: JailId(process.jail.unwrap_or(0)),
             started_us: i64::from(process.pid),
@@ -364,7 +369,11 @@ impl World {
         if inode.kind != FileKind::Regular || mount.flags.noexec || inode.mode & 0o111 == 0 {
             return Err(Errno::EACCES.into());
         }
-        self.permit(pid, place.inode, super::lookup::EXECUTE)
+        self.permit(pid, place.inode, super::lookup::EXECUTE)?;
+        if self.inode(place.inode)?.data.is_empty() {
+            return Err(Errno::ENOEXEC.into());
+        }
+        Ok(())
     }
 
     /// `program` is what it is called by, `image` the file and where the host has it.

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod attack;
 mod capability;
 mod event;
 mod files;

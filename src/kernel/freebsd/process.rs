@@ -409,7 +409,8 @@ pub(super) fn own() -> Outcome<libc::kinfo_proc> {
     kinfo(getpid())?.ok_or(Failure::new("sysctl", Errno::ESRCH))
 }
 
-fn kinfo(pid: Pid) -> Outcome<Option<libc::kinfo_proc>> {
+/// sysctl(3) kern.proc.pid; `None` where there is no such process.
+pub fn kinfo(pid: Pid) -> Outcome<Option<libc::kinfo_proc>> {
     let name = [libc::CTL_KERN, libc::KERN_PROC, libc::KERN_PROC_PID, pid.0];
     let mut found = std::mem::MaybeUninit::<libc::kinfo_proc>::zeroed();
     let mut length = std::mem::size_of::<libc::kinfo_proc>();

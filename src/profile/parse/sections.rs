@@ -8,7 +8,7 @@ use super::super::values;
 use super::super::{Address, Network, Ready, Restart};
 use super::typed::{Percent, append, fill, replace};
 use super::{Reader, Standing, Value};
-use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW};
+use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailValue};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -176,6 +176,22 @@ impl Reader<'_> {
         }
     }
 
+    fn attest_open(&mut self, key: &'static schema::Key, value: &Value<'_>) {
+        let DeValue::Table(table) = value.get_ref() else {
+            return self.wrong_type(key.name, key.kind, value);
+        };
+        for (name, value) in table {
+            match values::attempt(name.get_ref()) {
+                Err(message) => self.error(name.span(), message),
+                Ok(name) => {
+                    if let Some(reason) = self.one(key, value, Percent::Plain, values::reason) {
+                        self.profile.test.attest_open.insert(name, reason);
+                    }
+                }
+            }
+        }
+    }
+
     fn assign_access(&mut self, key: &'static schema::Key, value: &Value<'_>) {
         use Percent::Refused;
         match key.name {
@@ -241,6 +257,19 @@ impl Reader<'_> {
                     "\"children.max\" above 0 is not supported yet".to_owned(),
                 ),
             },
+            "host.domainname" | "host.hostuuid" | "osrelease" => {
+                if let Some(text) = self.one(key, value, Percent::Instance, values::hostname) {
+                    let parameter = (key.name.to_owned(), JailValue::Text(text));
+                    self.profile.jail.more.insert(key.name, parameter);
+                }
+            }
+            "ip4.saddrsel" | "ip6.saddrsel" => {
+                if let Some(is_on) = self.boolean(key, value) {
+                    let (family, word) = (&key.name[..3], if is_on { "" } else { "no" });
+                    let parameter = (format!("{family}.{word}saddrsel"), JailValue::Flag);
+                    self.profile.jail.more.insert(key.name, parameter);
+                }
+            }
             "sysvmsg" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[0]),
             "sysvsem" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[1]),
             "sysvshm" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[2]),
@@ -317,6 +346,7 @@ impl Reader<'_> {
 
     fn assign_rest(&mut self, key: &'static schema::Key, value: &Value<'_>) {
         match (key.section, key.name) {
+            ("test", "attest_open") => self.attest_open(key, value),
             ("capsicum", _) => self.assign_capsicum(key, value),
             ("supervise", "restart") => replace(
                 self.word(key, value, RESTART),

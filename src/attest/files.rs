@@ -1,0 +1,207 @@
+//! Attempts on files, mounts and devices.
+
+use super::{Seen, Target, Tried, nothing, open};
+use crate::kernel::attack::Attack;
+use crate::kernel::{
+    At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, MountFlags, Nmount, Open, Unlink,
+};
+use crate::plan::STATE;
+use crate::plan::child::FIRST;
+
+/// Nobody has such a file: what is refused is refused before it is looked for.
+const ABSENT: &str = "/jailrun-attest-absent";
+/// Above this nobody looks for descriptors: closefrom(2) of the launch has no end, and a leak has a number.
+const MOST_DESCRIPTORS: i32 = 4096;
+
+pub fn password_file<K: Kernel>(kernel: &mut K) -> Tried {
+    readable(kernel, &["/etc/master.passwd", "/etc/spwd.db"])
+}
+
+/// The first that can be opened for reading; else how the last was refused.
+fn readable<K: Kernel>(kernel: &mut K, paths: &[&str]) -> Tried {
+    let mut last = Errno::ENOENT;
+    for path in paths {
+        match kernel.openat(At::Cwd, path, Open::Read) {
+            Ok(_) => return open(*path),
+            // The one that is there says more than those that aren't.
+            Err(failure) if failure.errno == Errno::ENOENT => {}
+            Err(failure) => last = failure.errno,
+        }
+    }
+    Err(Failure::new("open", last))
+}
+
+pub fn above_root<K: Kernel>(kernel: &mut K) -> Tried {
+    let root = kernel.lstatat(At::Cwd, "/")?;
+    let above = kernel.lstatat(At::Cwd, "/..")?;
+    if (root.device, root.inode) != (above.device, above.inode) {
+        return open("/.. is another directory than /");
+    }
+    let state = format!("/../../../../../../../..{STATE}");
+    kernel.lstatat(At::Cwd, &state)?;
+    open(state)
+}
+
+pub fn passed_directory<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
+    let Some(socket) = target.passed else {
+        return Ok(Seen::NotShown("no directory could be passed".to_string()));
+    };
+    let directory = kernel.receive_descriptor(socket)?;
+    match kernel.lstatat(At::Dir(directory), "..") {
+        Ok(_) => return open("\"..\" of a directory that was passed"),
+        Err(failure) if failure.errno == Errno::ENOTCAPABLE => {}
+        Err(failure) => return Err(failure),
+    }
+    kernel.fchdir(directory)?;
+    open("a directory that was passed became the working directory")
+}
+
+/// Writable places of the root, scratch space included.
+fn writable(target: &Target) -> impl Iterator<Item = &Nmount> {
+    let is_writable = |mount: &&Nmount| {
+        !mount.flags.read_only && !matches!(mount.filesystem, Filesystem::Devfs { .. })
+    };
+    target.mounts.iter().filter(is_writable)
+}
+
+/// A name that no file has.
+fn name_in<K: Kernel>(kernel: &mut K, directory: &str) -> String {
+    let pid = kernel.getpid().0;
+    format!("{}/.jailrun-attest-{pid}", directory.trim_end_matches('/'))
+}
+
+pub fn hard_link<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
+    let mut last = Failure::new("link", Errno::EROFS);
+    let places: Vec<String> = writable(target).map(|mount| mount.target.clone()).collect();
+    for place in places.iter().map(String::as_str).chain(["/"]) {
+        let name = name_in(kernel, place);
+        match kernel.link(&target.child.program, &name) {
+            Ok(()) => {
+                kernel.unlinkat(At::Cwd, &name, Unlink::File)?;
+                return open(format!("{} as {name}", target.child.program));
+            }
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
+pub fn read_only_mounts<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
+    let mut last = None;
+    for mount in target.mounts.iter().filter(|mount| mount.flags.read_only) {
+        match write(kernel, &mount.target) {
+            Ok(()) => return open(&*mount.target),
+            Err(failure) if [Errno::EROFS, Errno::EACCES].contains(&failure.errno) => {
+                last = Some(failure);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    last.map_or_else(|| nothing("there are none"), Err)
+}
+
+/// Opens a file for writing and writes nothing, or makes one in a directory and takes it away.
+fn write<K: Kernel>(kernel: &mut K, path: &str) -> Result<(), Failure> {
+    let stat = kernel.lstatat(At::Cwd, path)?;
+    if stat.kind != crate::kernel::FileKind::Directory {
+        let fd = kernel.openat(At::Cwd, path, Open::Append(0o600))?;
+        return kernel.close(fd);
+    }
+    let name = name_in(kernel, path);
+    let fd = kernel.openat(At::Cwd, &name, Open::CreateNew(0o600))?;
+    kernel.close(fd)?;
+    kernel.unlinkat(At::Cwd, &name, Unlink::File)
+}
+
+/// An empty file is no program: the kernel that gets as far as to say so (ENOEXEC) would have run one.
+pub fn execute_written<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
+    let mut last = None;
+    for mount in writable(target) {
+        let name = name_in(kernel, &mount.target);
+        let Ok(fd) = kernel.openat(At::Cwd, &name, Open::CreateNew(0o700)) else {
+            // Not for the service to write.
+            continue;
+        };
+        kernel.fchmod(fd, 0o700)?;
+        kernel.close(fd)?;
+        let executed = kernel.execve(&name, std::slice::from_ref(&name), &[]);
+        kernel.unlinkat(At::Cwd, &name, Unlink::File)?;
+        match executed {
+            Err(failure) if failure.errno == Errno::EACCES => last = Some(failure),
+            Err(failure) if failure.errno == Errno::ENOEXEC => return open(&*mount.target),
+            Err(failure) => return Err(failure),
+            Ok(_) => return open(&*mount.target),
+        }
+    }
+    last.map_or_else(|| nothing("it can write nowhere"), Err)
+}
+
+pub fn device_node<K: Attack>(kernel: &mut K) -> Tried {
+    kernel.mknod(&format!("{ABSENT}/device"))?;
+    open("a device node")
+}
+
+pub fn devices<K: Kernel>(kernel: &mut K) -> Tried {
+    let paths = [
+        "/dev/mem",
+        "/dev/kmem",
+        "/dev/io",
+        "/dev/pf",
+        "/dev/bpf",
+        "/dev/pci",
+        "/dev/mdctl",
+        "/dev/devctl",
+        "/dev/zfs",
+        "/dev/ada0",
+        "/dev/da0",
+        "/dev/nda0",
+        "/dev/vtbd0",
+        "/dev/nvme0",
+    ];
+    readable(kernel, &paths)
+}
+
+pub fn chroot<K: Attack>(kernel: &mut K) -> Tried {
+    kernel.chroot("/")?;
+    open("chroot(2)")
+}
+
+pub fn mount<K: Kernel>(kernel: &mut K) -> Tried {
+    kernel.nmount(&Nmount {
+        filesystem: Filesystem::Tmpfs {
+            size: 1 << 20,
+            inodes: 16,
+            mode: 0o700,
+            uid: 0,
+            gid: 0,
+        },
+        target: ABSENT.to_string(),
+        flags: MountFlags::default(),
+        update: false,
+    })?;
+    open("nmount(2)")
+}
+
+pub fn unmount<K: Kernel>(kernel: &mut K) -> Tried {
+    kernel.unmount(Fsid(0, 0), Force::No)?;
+    open("unmount(2)")
+}
+
+pub fn see_mounts<K: Kernel>(kernel: &mut K) -> Tried {
+    let mounts = kernel.getfsstat()?;
+    match mounts.as_slice() {
+        [] | [_] => nothing("its root alone is seen"),
+        all => open(format!("{} mounts", all.len())),
+    }
+}
+
+pub fn leftover_descriptors<K: Kernel>(kernel: &mut K) -> Tried {
+    let mut last = Failure::new("fstat", Errno::EBADF);
+    for number in FIRST + 1..MOST_DESCRIPTORS {
+        match kernel.fstat(Fd(number)) {
+            Ok(stat) => return open(format!("descriptor {number} ({:?})", stat.kind)),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
