@@ -456,14 +456,14 @@ fn a_bound_socket_holds_its_file_system_and_nobody_waits_for_it<K: Kernel>(
 ) {
     let fsid = tmpfs(kernel, base).unwrap();
     let at = kernel.openat(At::Cwd, base, Open::Directory).unwrap();
-    let socket = kernel.socket_datagram().unwrap();
+    let socket = kernel.socket(SocketKind::UnixDatagram).unwrap();
     kernel.set_nonblocking(socket).unwrap();
     kernel.umask(0o111);
     kernel.bindat(At::Dir(at), "log", socket).unwrap();
     kernel.umask(0o022);
     let stat = kernel.lstatat(At::Dir(at), "log").unwrap();
     assert_eq!((stat.kind, stat.mode), (FileKind::Socket, 0o666));
-    let other = kernel.socket_datagram().unwrap();
+    let other = kernel.socket(SocketKind::UnixDatagram).unwrap();
     let taken = kernel.bindat(At::Dir(at), "log", other);
     assert_eq!(errno(taken), Errno::EADDRINUSE);
     let long = kernel.bindat(At::Dir(at), &"x".repeat(104), other);

@@ -532,8 +532,6 @@ pub trait Kernel: Sized {
     fn closefrom(&mut self, lowest: i32);
     /// A connected pair of stream sockets (socketpair(2), AF_UNIX).
     fn socketpair(&mut self) -> Outcome<(Fd, Fd)>;
-    /// A datagram socket (socket(2), AF_UNIX).
-    fn socket_datagram(&mut self) -> Outcome<Fd>;
     /// bindat(2) of a local socket: its name has the mode 0777 less the umask. EADDRINUSE where there is
     /// something; ENAMETOOLONG beyond 103 bytes.
     fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()>;

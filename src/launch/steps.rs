@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::kernel::{
     Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
-    SocketAddress, Unlink, signal,
+    SocketAddress, SocketKind, Unlink, signal,
 };
 use crate::launch::address;
 use crate::launch::journal::Journal;
@@ -234,7 +234,7 @@ fn bind<K: Kernel>(
     (at, path): (At, &str),
     done: &mut Vec<Undo>,
 ) -> Result<(), Failure> {
-    let socket = kernel.socket_datagram()?;
+    let socket = kernel.socket(SocketKind::UnixDatagram)?;
     // Closed before anything is unmounted: a bound socket holds its file system.
     done.push(Undo::CloseLog(socket));
     kernel.set_nonblocking(socket)?;

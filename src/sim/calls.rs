@@ -165,10 +165,6 @@ impl Kernel for Sim {
         clear_timers() -> () = |_world, _pid| Ok(());
         execve(program: &str, arguments: &[String], environment: &[String]) -> Executed =
             |world, pid| world.execve(pid, program, arguments, environment);
-        socket_datagram() -> Fd = |world, pid| {
-            let socket = Description::Datagrams { place: None, messages: Default::default() };
-            world.install(pid, socket, 0)
-        };
         bindat(at: At, path: &str, socket: Fd) -> () = |world, pid| world.bindat(pid, at, path, socket);
         kqueue() -> Fd = |world, pid| world.install(pid, Description::Kqueue { watches: Vec::new() }, 0);
         kevent_watch(queue: Fd, watch: Watch) -> () = |world, pid| world.kevent_watch(pid, queue, watch);
@@ -200,9 +196,7 @@ impl Kernel for Sim {
             let description = world.description(pid, fd)?;
             Ok(matches!(
                 description,
-                Description::Socket { .. }
-                    | Description::Datagrams { .. }
-                    | Description::Bound { .. }
+                Description::Socket { .. } | Description::Bound { .. }
             ))
         })
     }

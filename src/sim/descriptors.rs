@@ -201,7 +201,7 @@ impl World {
                 Ok(Some(length))
             }
             // Only ever made non-blocking.
-            Description::Datagrams { messages, .. } => {
+            Description::Bound { messages, .. } => {
                 let message = messages.pop_front().ok_or(Errno::EAGAIN)?;
                 for (to, from) in buffer.iter_mut().zip(&message) {
                     *to = *from;
@@ -292,7 +292,7 @@ impl World {
     pub(super) fn is_readable(&self, id: u64) -> bool {
         match self.descriptions.get(&id) {
             Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
-            Some(Description::Datagrams { messages, .. }) => !messages.is_empty(),
+            Some(Description::Bound { messages, .. }) => !messages.is_empty(),
             Some(Description::Pipe) | None => true,
             Some(Description::Pty { number, is_master }) => {
                 *is_master && (self.has_written(*number) || !self.has_slave(*number))

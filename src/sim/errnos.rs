@@ -46,7 +46,7 @@ fn files(call: &str) -> Option<&'static [Errno]> {
 fn descriptors(call: &str) -> Option<&'static [Errno]> {
     Some(match call {
         "dup2" | "dup_from" => &[Errno::EMFILE, Errno::ENOMEM],
-        "socketpair" | "socket_datagram" | "pipe" | "kqueue" | "posix_openpt" => {
+        "socketpair" | "pipe" | "kqueue" | "posix_openpt" => {
             &[Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM]
         }
         "bindat" => &[Errno::EACCES, Errno::ENOSPC, Errno::EROFS, Errno::EIO],

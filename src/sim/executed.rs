@@ -59,7 +59,7 @@ impl World {
                 }
                 _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
             },
-            Some(Description::Socket { .. } | Description::Datagrams { .. }) => "socket".into(),
+            Some(Description::Socket { .. }) => "socket".into(),
             Some(Description::Bound { address, .. }) => match address {
                 Some(address) => format!("socket at {address}"),
                 None => "socket".into(),

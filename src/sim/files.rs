@@ -120,28 +120,6 @@ impl World {
         })
     }
 
-    pub(super) fn bindat(&mut self, pid: i32, at: At, path: &str, socket: Fd) -> Res<()> {
-        // SUNPATHLEN, with the NUL.
-        if path.len() >= 104 {
-            return Err(Errno::ENAMETOOLONG.into());
-        }
-        match self.description(pid, socket)? {
-            Description::Datagrams { place: None, .. } => {}
-            Description::Datagrams { .. } => return Err(Errno::EINVAL.into()),
-            _ => return Err(Errno::EOPNOTSUPP.into()),
-        }
-        let found = self.find(pid, at, path, Last::NoFollow)?;
-        if found.place.is_some() {
-            return Err(Errno::EADDRINUSE.into());
-        }
-        let bound = self.create(pid, &found, FileKind::Socket, 0o777)?;
-        let id = self.descriptor(pid, socket)?.description;
-        if let Some(Description::Datagrams { place, .. }) = self.descriptions.get_mut(&id) {
-            *place = Some(bound);
-        }
-        Ok(())
-    }
-
     pub(super) fn now(&self) -> (i64, i64) {
         let ms = i64::try_from(self.clock_ms).unwrap_or(0);
         (1_800_000_000 + ms / 1000, (ms % 1000) * 1_000_000)
@@ -150,9 +128,9 @@ impl World {
     pub(super) fn fstat(&self, pid: i32, fd: Fd) -> Res<Stat> {
         match self.description(pid, fd)? {
             Description::Vnode { place, .. } => self.stat(*place),
-            Description::Socket { .. }
-            | Description::Datagrams { .. }
-            | Description::Bound { .. } => Ok(plain_stat(FileKind::Socket)),
+            Description::Socket { .. } | Description::Bound { .. } => {
+                Ok(plain_stat(FileKind::Socket))
+            }
             Description::Pipe | Description::Kqueue { .. } => Ok(plain_stat(FileKind::Fifo)),
             Description::Terminal | Description::Pty { .. } => {
                 Ok(plain_stat(FileKind::CharacterDevice))

@@ -214,19 +214,28 @@ impl World {
 
     /// A mount on top, an open file, a bound socket, a directory somebody stands in, a running program, a jail's root.
     fn is_busy(&self, id: i32) -> bool {
-        self.mounts.iter().any(|mount| mount.covered.is_some_and(|covered| covered.mount == id))
+        self.mounts
+            .iter()
+            .any(|mount| mount.covered.is_some_and(|covered| covered.mount == id))
             || self.descriptions.values().any(|description| {
                 matches!(
                     description,
-                    Description::Vnode { place, .. } | Description::Datagrams { place: Some(place), .. }
+                    Description::Vnode { place, .. } | Description::Bound { place: Some(place), .. }
                         if place.mount == id
                 )
             })
-            || self.processes.values().filter(|process| process.ending().is_none()).any(|process| {
-                process.cwd.mount == id
-                    || process.root.mount == id
-                    || process.program.as_ref().is_some_and(|(_, place)| place.mount == id)
-            })
+            || self
+                .processes
+                .values()
+                .filter(|process| process.ending().is_none())
+                .any(|process| {
+                    process.cwd.mount == id
+                        || process.root.mount == id
+                        || process
+                            .program
+                            .as_ref()
+                            .is_some_and(|(_, place)| place.mount == id)
+                })
             || self.jails.values().any(|jail| jail.root.mount == id)
     }
 

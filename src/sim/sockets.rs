@@ -1,7 +1,9 @@
 //! Sockets with addresses: who may bind where, and who is in the way. No data goes through them.
 
 use super::lookup::Last;
-use super::world::{Description, Res, World};
+use super::world::{Description, Place, Res, World};
+use std::collections::VecDeque;
+
 use crate::kernel::{At, Errno, Fd, FileKind, SocketAddress, SocketKind, SocketOption};
 
 impl World {
@@ -9,9 +11,10 @@ impl World {
         let bound = Description::Bound {
             kind,
             address: None,
-            inode: None,
+            place: None,
             options: Vec::new(),
             listens: false,
+            messages: VecDeque::new(),
         };
         self.install(pid, bound, 0)
     }
@@ -58,24 +61,45 @@ impl World {
                 }
                 None
             }
-            SocketAddress::Unix(path) => {
-                let found = self.find(pid, At::Cwd, path, Last::NoFollow)?;
-                if found.place.is_some() {
-                    return Err(Errno::EADDRINUSE.into());
-                }
-                Some(self.create(pid, &found, FileKind::Socket, 0o777)?.inode)
-            }
+            SocketAddress::Unix(path) => Some(self.make_name(pid, At::Cwd, path)?),
         };
         if let Description::Bound {
-            address: place,
-            inode,
+            address: known,
+            place,
             ..
         } = self.bound(pid, fd)?
         {
-            *place = Some(address.clone());
-            *inode = made;
+            *known = Some(address.clone());
+            *place = made;
         }
         Ok(())
+    }
+
+    pub(super) fn bindat(&mut self, pid: i32, at: At, path: &str, fd: Fd) -> Res<()> {
+        // SUNPATHLEN, with the NUL.
+        if path.len() >= 104 {
+            return Err(Errno::ENAMETOOLONG.into());
+        }
+        if let Description::Bound {
+            address: Some(_), ..
+        } = self.bound(pid, fd)?
+        {
+            return Err(Errno::EINVAL.into());
+        }
+        let made = self.make_name(pid, at, path)?;
+        if let Description::Bound { address, place, .. } = self.bound(pid, fd)? {
+            *address = Some(SocketAddress::Unix(path.to_string()));
+            *place = Some(made);
+        }
+        Ok(())
+    }
+
+    fn make_name(&mut self, pid: i32, at: At, path: &str) -> Res<Place> {
+        let found = self.find(pid, at, path, Last::NoFollow)?;
+        match found.place {
+            Some(_) => Err(Errno::EADDRINUSE.into()),
+            None => self.create(pid, &found, FileKind::Socket, 0o777),
+        }
     }
 
     /// By a socket of the same kind, unless both share.
@@ -126,12 +150,11 @@ impl World {
             .descriptions
             .values()
             .find_map(|description| match description {
-                Description::Bound { kind, inode, .. } if *inode == Some(place.inode) => {
-                    Some(*kind)
-                }
-                Description::Datagrams {
-                    place: Some(bound), ..
-                } if bound.inode == place.inode => Some(SocketKind::UnixDatagram),
+                Description::Bound {
+                    kind,
+                    place: Some(bound),
+                    ..
+                } if bound.inode == place.inode => Some(*kind),
                 _ => None,
             });
         match theirs {

@@ -99,19 +99,16 @@ pub enum Description {
         buffer: VecDeque<u8>,
         peer: Option<u64>,
     },
-    /// A datagram socket: where it is bound, and what was sent to it and isn't read yet.
-    Datagrams {
-        place: Option<Place>,
-        messages: VecDeque<Vec<u8>>,
-    },
     /// A socket that is, or will be, bound to an address; `listens` after listen(2).
     Bound {
         kind: SocketKind,
         address: Option<SocketAddress>,
         /// The file of one that has a path.
-        inode: Option<u64>,
+        place: Option<Place>,
         options: Vec<SocketOption>,
         listens: bool,
+        /// What was sent to it and isn't read yet.
+        messages: VecDeque<Vec<u8>>,
     },
     /// Each watch with how often its signal came.
     Kqueue {

@@ -94,7 +94,7 @@ fn launch(lines: &str, messages: Vec<Vec<u8>>) -> Report {
     let first = executed.unwrap().number + 2;
     let send = move |world: &mut World| {
         for description in world.descriptions.values_mut() {
-            if let Description::Datagrams {
+            if let Description::Bound {
                 messages: queue, ..
             } = description
             {
@@ -110,7 +110,7 @@ fn launch(lines: &str, messages: Vec<Vec<u8>>) -> Report {
         report.world.stderr
     );
     assert_eq!(report.world.mounts.len(), world.mounts.len());
-    let left = |d: &Description| matches!(d, Description::Datagrams { .. });
+    let left = |d: &Description| matches!(d, Description::Bound { .. });
     assert!(!report.world.descriptions.values().any(left));
     report
 }

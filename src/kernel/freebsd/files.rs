@@ -345,12 +345,6 @@ pub fn socketpair() -> Outcome<(Fd, Fd)> {
     Ok((Fd(pair[0]), Fd(pair[1])))
 }
 
-pub fn socket_datagram() -> Outcome<Fd> {
-    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    // SAFETY: integers only.
-    checked("socket", unsafe { libc::socket(libc::AF_UNIX, kind, 0) }).map(Fd)
-}
-
 pub fn bindat(at: At, path: &str, socket: Fd) -> Outcome<()> {
     let path = c_string("bindat", path)?;
     let bytes = path.as_bytes_with_nul();

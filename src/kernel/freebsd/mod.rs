@@ -191,10 +191,6 @@ impl Kernel for FreeBsd {
         files::socketpair()
     }
 
-    fn socket_datagram(&mut self) -> Outcome<Fd> {
-        files::socket_datagram()
-    }
-
     fn bindat(&mut self, at: At, path: &str, socket: Fd) -> Outcome<()> {
         files::bindat(at, path, socket)
     }
