@@ -3,7 +3,7 @@
 //! starts its daemon. A link in `daemon/` stands for daemon(8): its arguments are that program's, and the
 //! service's come after them.
 //!
-//! Only for root: an argv[0] is the caller's to choose, and so are the arguments.
+//! Only for root: an `argv[0]` is the caller's to choose, and so are the arguments.
 
 use crate::error::Error;
 use crate::kernel::{Errno, Kernel};
@@ -29,7 +29,7 @@ pub fn place(prefix: &str) -> String {
     format!("{prefix}/libexec/jailrun")
 }
 
-/// The command line with its argv[0], in link mode or not.
+/// The command line with its `argv[0]`, in link mode or not.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Asked {
     let mut words = words.into_iter();
     let own = words.next().unwrap_or_default();

@@ -98,7 +98,7 @@ struct Reader<'a> {
     needs_closure: Option<Place<'a>>,
     /// Where `ready` was last given.
     ready: Option<Place<'a>>,
-    /// Where mode, preopen and kill_children of [capsicum] were last given.
+    /// Where mode, preopen and kill_children of `capsicum` were last given.
     capsicum: BTreeMap<&'static str, Place<'a>>,
     /// Of each of `[[listen]]`, in order.
     listens: Vec<Place<'a>>,

@@ -65,7 +65,7 @@ pub fn output(text: &str) -> Checked<Output> {
     }
 }
 
-/// "tcp:10.0.0.80:80", "udp:[::1]:53".
+/// `tcp:10.0.0.80:80`, `udp:[::1]:53`.
 pub fn port(text: &str) -> Checked<Port> {
     let parsed = text.split_once(':').and_then(|(protocol, address)| {
         let protocol = match protocol {
