@@ -750,6 +750,10 @@ fn accounts_and_sysctls_are_found_or_said_to_be_absent() {
     assert_eq!(kernel.getgrnam("wheel").unwrap(), Some(0));
     assert_eq!(kernel.getgrnam("no-such-group").unwrap(), None);
     assert_eq!(kernel.sysctl_text("kern.ostype").unwrap(), "FreeBSD");
+    // 16 bytes of any value, a zero or a blank among them: a text would end, or not be one.
+    let boot = kernel.boot_id().unwrap();
+    assert!(boot.len() == 32 && boot.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    assert_eq!(kernel.boot_id().unwrap(), boot);
     assert!(kernel.sysctl_int("kern.osreldate").unwrap() >= 1_500_000);
     assert_eq!(
         kernel.sysctl_int("kern.no_such_node").unwrap_err().errno,

@@ -1,13 +1,17 @@
 //! Wrapping of rc.d scripts below a prefix of its own: the machine's rc.subr(8) reads them where there is
 //! one, and elsewhere a stand-in for exactly what is used of it.
 #![allow(clippy::unwrap_used)]
+#![expect(clippy::disallowed_methods, reason = "a test runs programs")]
 
 use jailrun::profile::Profile;
 use jailrun::profile::parse::Source;
+use jailrun::wrap::probe::probe;
 use jailrun::wrap::{self, Mode, Places, Refusal, Running, Wanted, Wrapping};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// rc.subr(8)'s guard, its order of reading, and its two ways of finding a process.
 const STAND_IN: &str = r#"
@@ -47,6 +51,7 @@ impl Stage {
             prefix: top.display().to_string(),
             rc_subr: top.join("rc.subr"),
             scripts: vec![top.join("etc/rc.d")],
+            patience: Duration::from_secs(30),
         };
         Stage { top, places }
     }
@@ -524,4 +529,74 @@ fn a_script_that_is_gone_can_still_be_unwrapped() {
             "{bad}"
         );
     }
+}
+
+#[test]
+fn a_script_that_waits_is_killed_with_what_it_started_and_nothing_is_written() {
+    let mut stage = Stage::new("waits");
+    stage.places.patience = Duration::from_secs(2);
+    stage.script("web", WEB, "sh -c 'echo $$ >STAGE/run/child; sleep 600'");
+    let started = Instant::now();
+    let refusal = stage.wrap("web", PROFILE).unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(60), "{started:?}");
+    let script = stage.top.join("etc/rc.d/web");
+    let words = format!(
+        "{} has not come to run_rc_command after 2 s and was killed: it waits for something",
+        script.display()
+    );
+    assert_eq!(refusal, Refusal::System(words));
+    assert!(!stage.conf("web").exists() && !stage.link("web").exists());
+    let child = fs::read_to_string(stage.top.join("run/child")).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while runs(child.trim()) {
+        assert!(Instant::now() < until, "pid {child} is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_a_script_leaves_in_the_background_is_not_waited_for() {
+    let stage = Stage::new("leaves");
+    stage.script("web", WEB, "sleep 20 & echo $! >STAGE/run/child");
+    let started = Instant::now();
+    assert!(stage.wrap("web", PROFILE).unwrap().changes);
+    assert!(started.elapsed() < Duration::from_secs(15), "{started:?}");
+    let child = fs::read_to_string(stage.top.join("run/child")).unwrap();
+    assert!(runs(child.trim()), "it is the script's, and not ended");
+    shell(&format!("kill {}", child.trim()));
+}
+
+/// The package's deletion without its deinstall script, or a file lost: rc.subr(8) executes
+/// `NAME_program`, and looks first whether it can.
+#[test]
+fn a_link_that_leads_nowhere_is_executed_by_nobody_and_the_daemon_in_its_place_neither() {
+    let stage = Stage::new("dangling");
+    stage.script("web", WEB, "");
+    fs::write(stage.top.join("bin/jailrun"), "#!/bin/sh\n").unwrap();
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(stage.top.join("bin/jailrun"), mode).unwrap();
+    stage.wrap("web", PROFILE).unwrap();
+    let link = stage.link("web").display().to_string();
+    // What is executed is what the script itself arrives at, with the lines of rc.conf.d read.
+    let command = || {
+        let script = stage.top.join("etc/rc.d/web");
+        let facts = probe(&stage.places.rc_subr, &script, stage.places.patience).unwrap();
+        facts.get("NAME_program").to_string()
+    };
+    assert_eq!(command(), link);
+    assert!(shell(&format!("[ -x {link} ]")) && shell(&link));
+    fs::remove_file(stage.top.join("bin/jailrun")).unwrap();
+    assert_eq!(command(), link, "never the daemon itself");
+    assert!(!shell(&format!("[ -x {link} ]")) && !shell(&link));
+    assert_eq!(stage.unwrap("web"), Ok(true));
+    assert!(!stage.link("web").is_symlink() && !stage.conf("web").exists());
+}
+
+fn shell(command: &str) -> bool {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).status().unwrap().success()
+}
+
+fn runs(pid: &str) -> bool {
+    shell(&format!("kill -0 {pid} 2>/dev/null"))
 }

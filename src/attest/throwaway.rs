@@ -182,7 +182,7 @@ fn session<K: Attack>(
     let step = |failure| (Error::step("begin to attest", failure), Vec::new());
     kernel.procctl_reap_acquire().map_err(step)?;
     let head = Head {
-        boot: kernel.sysctl_text("kern.boot_id").map_err(step)?,
+        boot: kernel.boot_id().map_err(step)?,
         profile: asked.profile.clone(),
         label: label.to_string(),
         is_one_off: true,

@@ -17,7 +17,7 @@ const MOST: usize = 256 << 20;
 
 /// Kernel variables that a launch asks for.
 const NUMBERS: [&str; 3] = ["kern.osreldate", "kern.racct.enable", "net.fibs"];
-const TEXTS: [&str; 3] = ["hw.machine", "kern.osrelease", "kern.boot_id"];
+const TEXTS: [&str; 2] = ["hw.machine", "kern.osrelease"];
 const PARAMETERS: &str = "security.jail.param.allow.";
 const ASKED: [&str; 6] = [
     "security.jail.param.meta",
@@ -143,7 +143,8 @@ impl<K: Kernel> Copier<'_, K> {
             let value = self.kernel.sysctl_text(name);
             self.variable(name, value)?;
         }
-        Ok(())
+        let boot = self.kernel.boot_id();
+        self.variable("kern.boot_id", boot)
     }
 
     fn variable(&mut self, name: &str, value: Outcome<String>) -> Outcome<()> {

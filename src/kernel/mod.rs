@@ -480,6 +480,9 @@ pub trait Kernel: Sized {
     fn sysctl_int(&mut self, name: &str) -> Outcome<i64>;
     /// sysctlbyname(3) of a string, without its NUL.
     fn sysctl_text(&mut self, name: &str) -> Outcome<String>;
+    /// sysctlbyname(3) of kern.boot_id, 16 bytes of any value, in hexadecimal. ENXIO before the kernel
+    /// has random numbers, EINVAL for another length.
+    fn boot_id(&mut self) -> Outcome<String>;
     /// unsetenv(3) of every variable: nothing of a caller's is left for the C library to read.
     fn clear_environment(&mut self);
     /// clock_gettime(CLOCK_MONOTONIC), in milliseconds.

@@ -105,7 +105,7 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
     if kernel.jail_find(&jail_name(&held.label))?.is_some() {
         return Ok(Swept::Lives);
     }
-    let boot = kernel.sysctl_text("kern.boot_id")?;
+    let boot = kernel.boot_id()?;
     let story = match instance::story(kernel, &held.label)? {
         // What another boot mounted is gone with it.
         Ok(story) if story.head.boot == boot => Some(story),

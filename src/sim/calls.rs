@@ -43,6 +43,7 @@ impl Kernel for Sim {
         sysctl_int(name: &str) -> i64 =
             |world, pid| world.sysctl(pid, name)?.parse().map_err(|_| Errno::EINVAL.into());
         sysctl_text(name: &str) -> String = |world, pid| world.sysctl(pid, name);
+        boot_id() -> String = |world, pid| world.sysctl(pid, "kern.boot_id");
         getpwnam(name: &str) -> Option<User> =
             |world, _pid| Ok(world.users.iter().find(|user| user.name == name).cloned());
         getpwuid(uid: u32) -> Option<User> =

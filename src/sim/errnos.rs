@@ -137,6 +137,7 @@ fn processes(call: &str) -> Option<&'static [Errno]> {
         "waitpid" | "waitpid_untraced" => &[Errno::EINTR],
         "kill" => &[Errno::EPERM],
         "sysctl_int" | "sysctl_text" => &[Errno::EPERM, Errno::ENOMEM],
+        "boot_id" => &[Errno::ENXIO],
         "procctl_reap_getpids" | "process_info" => &[Errno::EPERM, Errno::ENOMEM],
         "setsid" | "setpgid" | "setgroups" | "setresgid" | "setresuid" | "setlogin" => {
             &[Errno::EPERM]

@@ -182,7 +182,7 @@ impl Session<'_> {
 
     fn head<K: Kernel>(&self, kernel: &mut K) -> Result<Head, Failure> {
         Ok(Head {
-            boot: kernel.sysctl_text("kern.boot_id")?,
+            boot: kernel.boot_id()?,
             profile: self.job.about.profile.clone(),
             label: self.label.clone(),
             is_one_off: self.job.permit.is_one_off(),

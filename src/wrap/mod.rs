@@ -15,6 +15,7 @@ use block::Block;
 use judge::{Judged, judge};
 use probe::{Facts, probe};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use store::{Conf, Store};
 
 /// Where things are on this host.
@@ -24,6 +25,8 @@ pub struct Places {
     pub rc_subr: PathBuf,
     /// Where service(8) looks for scripts.
     pub scripts: Vec<PathBuf>,
+    /// How long a script may take to tell what it would start.
+    pub patience: Duration,
 }
 
 impl Places {
@@ -39,7 +42,12 @@ impl Places {
             prefix: prefix.to_string(),
             rc_subr: PathBuf::from("/etc/rc.subr"),
             scripts,
+            patience: probe::PATIENCE,
         }
+    }
+
+    fn facts(&self, script: &Path) -> Result<Facts, Refusal> {
+        probe(&self.rc_subr, script, self.patience).map_err(Refusal::System)
     }
 
     fn store(&self) -> Store {
@@ -127,7 +135,7 @@ pub fn link_name(profile: &str, service: &str) -> String {
 /// rc.subr(8)'s name of a service, which needn't be the name of its script.
 pub fn name_of(places: &Places, service: &str) -> Result<String, Refusal> {
     let script = places.script(service)?;
-    let facts = probe(&places.rc_subr, &script).map_err(Refusal::System)?;
+    let facts = places.facts(&script)?;
     match facts.get("name") {
         "" => Ok(service.to_string()),
         name => Ok(name.to_string()),
@@ -156,7 +164,7 @@ fn wrap_held(
     wanted: &Wanted<'_>,
     mode: Mode,
 ) -> Result<Wrapping, Refusal> {
-    let facts = probe(&places.rc_subr, &script).map_err(Refusal::System)?;
+    let facts = places.facts(&script)?;
     let conf = store.conf(facts.get("name")).map_err(Refusal::System)?;
     let link_of = |name: &str, is_daemon: bool| {
         let directory = match is_daemon {
@@ -256,7 +264,7 @@ fn write(
 
 /// Whether rc.subr(8) will really start the link, look for it, and use neither su(1) nor a service jail.
 fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(), Refusal> {
-    let after = probe(&places.rc_subr, &wrapping.script).map_err(Refusal::System)?;
+    let after = places.facts(&wrapping.script)?;
     let link = wrapping.link.display().to_string();
     let sought = match after.get("procname") {
         "" => after.get("NAME_program"),
@@ -307,7 +315,7 @@ pub fn unwrap(
 ) -> Result<Option<Unwrapped>, Refusal> {
     let store = places.store();
     let facts = match places.script(service) {
-        Ok(script) => probe(&places.rc_subr, &script).map_err(Refusal::System)?,
+        Ok(script) => places.facts(&script)?,
         Err(_) => Facts::default(),
     };
     let name = match facts.get("name") {

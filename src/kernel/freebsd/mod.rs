@@ -59,6 +59,10 @@ impl Kernel for FreeBsd {
         process::sysctl_text(name)
     }
 
+    fn boot_id(&mut self) -> Outcome<String> {
+        process::boot_id()
+    }
+
     fn clear_environment(&mut self) {
         process::clear_environment();
     }

@@ -79,6 +79,14 @@ pub fn sysctl_text(name: &str) -> Outcome<String> {
     sysctl(name, 4096).map(|bytes| super::wire::text_of(&bytes))
 }
 
+pub fn boot_id() -> Outcome<String> {
+    let bytes = sysctl("kern.boot_id", 16)?;
+    match bytes.len() {
+        16 => Ok(super::wire::hexadecimal(&bytes)),
+        _ => Err(Failure::new("sysctlbyname", Errno::EINVAL)),
+    }
+}
+
 /// ENOMEM for a value longer than `room`.
 fn sysctl(name: &str, room: usize) -> Outcome<Vec<u8>> {
     let name = c_string("sysctlbyname", name)?;

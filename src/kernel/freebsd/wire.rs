@@ -42,6 +42,11 @@ pub fn text_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
+/// Two digits a byte: of two values no two texts are the same, whatever bytes they have.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 const ERRMSG: &str = "errmsg";
 /// As libjail's JAIL_ERRMSGLEN.
 const ERRMSG_LENGTH: usize = 1024;
