@@ -110,7 +110,8 @@ fn short_launches_leave_no_mount_jail_descriptor_or_memory() {
         .iter()
         .for_each(|(more, what)| println!("{more:>10} {what}"));
     // A jail, a mount or a process that stays is hundreds of bytes a launch. Buffers, vnodes and names
-    // come and go with what else the system does.
+    // come and go with what else the system does; mbuf clusters and pages wait in buckets of each CPU.
+    let buckets = ["mbuf_cluster", "pgcache"];
     let caches = [
         "VNODE",
         "BUF",
@@ -120,14 +121,14 @@ fn short_launches_leave_no_mount_jail_descriptor_or_memory() {
         "radix",
         "RADIX",
         "MAP ENTRY",
-        "pgs",
     ];
     for (more, what) in &grown {
         let is_cache = caches.iter().any(|cache| what.contains(cache));
-        let most = if is_cache {
-            16 << 20
-        } else {
-            32 * i64::try_from(launches).unwrap() + (256 << 10)
+        let is_bucket = buckets.iter().any(|bucket| what.contains(bucket));
+        let most = match (is_cache, is_bucket) {
+            (true, _) => 16 << 20,
+            (_, true) => 32 * i64::try_from(launches).unwrap() + (2 << 20),
+            _ => 32 * i64::try_from(launches).unwrap() + (256 << 10),
         };
         assert!(*more <= most, "{what}: {more} bytes in {launches} launches");
     }
@@ -185,7 +186,7 @@ fn a_connection_that_lingers_holds_nothing_up() {
         lingering, "0",
         "no connection lingers: this test sees nothing"
     );
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
     fixture.nothing_is_left();
 }
 
