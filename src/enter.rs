@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::front::{self, Pty, Stay};
+use crate::front::{self, Between, Pty, Stay};
 use crate::instances::{self, Status};
 use crate::kernel::{Errno, Failure, Fd, Ids, Kernel, Pid, Procctl, Waited, signal};
 use crate::permit::Caller;
@@ -66,11 +66,16 @@ pub fn enter<K: Kernel>(kernel: &mut K, started: &Started, entry: Entry) -> Resu
     {
         kernel.close(fd).map_err(step)?;
     }
+    let between = Between {
+        channel: ours,
+        pty,
+        pipes: [None; 3],
+    };
     let root = Caller {
         uid: 0,
         ..started.caller.clone()
     };
-    Ok(front::front(kernel, &root, ours, pty, Stay::ToTheEnd))
+    Ok(front::front(kernel, &root, between, Stay::ToTheEnd))
 }
 
 /// Between front and command: in a session of its own, passing signals on.

@@ -5,12 +5,15 @@
 //! A pseudo-terminal stands between the caller's terminal and the service: the front copies between
 //! the two, so that the service can neither type for the caller (TIOCSTI) nor change his terminal.
 
+pub mod copy;
+
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::kernel::{
     At, Errno, Event, Failure, Fd, Ids, Kernel, OPOST, Open, Termios, Watch, signal,
 };
 use crate::permit::Caller;
+use copy::Copies;
 
 /// Passed on to the supervisor.
 const PASSED: [i32; 10] = [
@@ -26,12 +29,23 @@ const PASSED: [i32; 10] = [
     signal::TSTP,
 ];
 
+/// Of these, the ones that end whoever has nothing else to do with them.
+const ENDS: [i32; 4] = [signal::TERM, signal::INT, signal::HUP, signal::QUIT];
+
 /// A pseudo-terminal for those of 0 to 2 that are the caller's terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Pty {
     pub master: Fd,
     pub slave: Fd,
     pub which: [bool; 3],
+}
+
+/// What stands between the front and the supervisor: their pipe, and the front's sides of what the service has.
+#[derive(Clone, Copy, Debug)]
+pub struct Between {
+    pub channel: Fd,
+    pub pty: Option<Pty>,
+    pub pipes: [Option<Fd>; 3],
 }
 
 /// Makes one that looks like the caller's terminal; `None` when none of 0 to 2 is one.
@@ -106,14 +120,8 @@ pub enum Stay {
 }
 
 /// Becomes the caller again, and stays as long as it has to.
-pub fn front<K: Kernel>(
-    kernel: &mut K,
-    caller: &Caller,
-    channel: Fd,
-    pty: Option<Pty>,
-    stay: Stay,
-) -> Exit {
-    let begun = give_up_root(kernel, caller).and_then(|()| Front::open(kernel, channel, pty, stay));
+pub fn front<K: Kernel>(kernel: &mut K, caller: &Caller, between: Between, stay: Stay) -> Exit {
+    let begun = give_up_root(kernel, caller).and_then(|()| Front::open(kernel, between, stay));
     let mut front = match begun {
         Ok(front) => front,
         Err(failure) => {
@@ -147,6 +155,9 @@ struct Front {
     stay: Stay,
     queue: Fd,
     relay: Option<Relay>,
+    copies: Copies,
+    /// By a signal of the caller's.
+    is_told_to_end: bool,
 }
 
 /// Between the caller's terminal and the pseudo-terminal.
@@ -165,12 +176,12 @@ struct Relay {
 }
 
 impl Front {
-    fn open<K: Kernel>(
-        kernel: &mut K,
-        channel: Fd,
-        pty: Option<Pty>,
-        stay: Stay,
-    ) -> Result<Front, Failure> {
+    fn open<K: Kernel>(kernel: &mut K, between: Between, stay: Stay) -> Result<Front, Failure> {
+        let Between {
+            channel,
+            pty,
+            pipes,
+        } = between;
         let queue = kernel.kqueue()?;
         for number in PASSED {
             kernel.kevent_watch(queue, Watch::Signal(number))?;
@@ -195,11 +206,14 @@ impl Front {
                 Some(relay)
             }
         };
+        let copies = Copies::open(kernel, queue, pipes)?;
         Ok(Front {
             channel,
             stay,
             queue,
             relay,
+            copies,
+            is_told_to_end: false,
         })
     }
 
@@ -211,22 +225,53 @@ impl Front {
             match event {
                 Event::Readable(fd) if fd == self.channel => {
                     if let Some(exit) = self.word(kernel)? {
+                        self.last_words(kernel)?;
                         return Ok(exit);
                     }
                 }
                 Event::Signal(number) => self.signal(kernel, number)?,
-                Event::Readable(fd) | Event::Writable(fd) => {
-                    let Some(relay) = &mut self.relay else {
-                        continue;
-                    };
-                    // The terminal has hung up: nobody is there any more.
-                    if relay.moved(kernel, self.queue, fd)? == Moved::HungUp {
-                        return Ok(Exit::Signal(signal::HUP));
-                    }
+                // The terminal has hung up: nobody is there any more.
+                _ if self.moved(kernel, event)? == Moved::HungUp => {
+                    return Ok(Exit::Signal(signal::HUP));
                 }
-                Event::JailGone(_) => {}
+                _ => {}
             }
         }
+    }
+
+    fn moved<K: Kernel>(&mut self, kernel: &mut K, event: Event) -> Result<Moved, Failure> {
+        if self.copies.moved(kernel, self.queue, event)? {
+            return Ok(Moved::On);
+        }
+        match (event, &mut self.relay) {
+            (Event::Readable(fd) | Event::Writable(fd), Some(relay)) => {
+                relay.moved(kernel, self.queue, fd)
+            }
+            _ => Ok(Moved::On),
+        }
+    }
+
+    /// Passes on what the service has written before its end. A caller who doesn't take it is waited for,
+    /// but not for long once he has said that it shall end.
+    fn last_words<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), Failure> {
+        let now = kernel.monotonic_ms();
+        let end = (self.is_told_to_end).then(|| now.saturating_add(LAST_WORDS_MS));
+        kernel.kevent_unwatch(self.queue, Watch::Readable(self.channel))?;
+        while !self.copies.are_drained(kernel, self.queue)? {
+            let now = kernel.monotonic_ms();
+            let left = end.map(|end| end.saturating_sub(now));
+            if left == Some(0) {
+                break;
+            }
+            match kernel.kevent_wait(self.queue, left)? {
+                Some(Event::Signal(number)) if ENDS.contains(&number) => break,
+                Some(event) => {
+                    self.moved(kernel, event)?;
+                }
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// Two bytes from the supervisor.
@@ -266,6 +311,7 @@ impl Front {
     }
 
     fn signal<K: Kernel>(&mut self, kernel: &mut K, number: i32) -> Result<(), Failure> {
+        self.is_told_to_end |= ENDS.contains(&number);
         if let Some(relay) = &mut self.relay {
             match number {
                 signal::WINCH => {

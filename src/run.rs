@@ -4,8 +4,9 @@
 use crate::command;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::front::{self, Pty, Stay};
-use crate::kernel::{Fd, Kernel, Severity};
+use crate::front::copy::Pipes;
+use crate::front::{self, Between, Stay};
+use crate::kernel::{Kernel, Severity};
 use crate::link;
 use crate::permit::{Caller, Permit, Wish, authorize};
 use crate::profile::parse::{Source, includes};
@@ -144,6 +145,7 @@ fn split<K: Kernel>(
         front: None,
         status: started.status,
         terminal: None,
+        pipes: [None; 3],
     };
     if started.caller.is_root() && !has_terminal && !detaches {
         return supervise::supervise(kernel, &job);
@@ -157,6 +159,10 @@ fn split<K: Kernel>(
         Ok(pty) => pty.filter(|_| !detaches),
         Err(error) => return failed(kernel, &job.about, &error),
     };
+    let pipes = match Pipes::lay(kernel, started.sockets) {
+        Ok(pipes) => pipes,
+        Err(error) => return failed(kernel, &job.about, &error),
+    };
     let (ours, theirs) = match kernel.socketpair() {
         Ok(pair) => pair,
         Err(failure) => {
@@ -166,8 +172,14 @@ fn split<K: Kernel>(
     };
     job.front = Some(theirs);
     job.terminal = pty.map(|pty| (pty.slave, pty.which));
+    job.pipes = pipes.services;
+    let between = Between {
+        channel: ours,
+        pty,
+        pipes: pipes.fronts,
+    };
     let about = job.about.clone();
-    let forked = kernel.fork(move |kernel| Err(supervisor(kernel, &job, ours, pty)));
+    let forked = kernel.fork(move |kernel| Err(supervisor(kernel, &job, between)));
     if let Err(failure) = forked {
         let error = Error::step("fork the supervisor", failure);
         return failed(kernel, &about, &error);
@@ -175,6 +187,7 @@ fn split<K: Kernel>(
     // What is the supervisor's alone: its ends must end with it.
     for fd in [Some(theirs), pty.map(|pty| pty.slave), started.status]
         .into_iter()
+        .chain(pipes.services)
         .flatten()
     {
         let _ = kernel.close(fd);
@@ -183,13 +196,19 @@ fn split<K: Kernel>(
         true => Stay::UntilReady,
         false => Stay::ToTheEnd,
     };
-    front::front(kernel, &started.caller, ours, pty, stay)
+    front::front(kernel, &started.caller, between, stay)
 }
 
 /// In the child of the fork: a session of its own, so that no signal of the caller's terminal comes.
-fn supervisor<K: Kernel>(kernel: &mut K, job: &Job, fronts: Fd, pty: Option<Pty>) -> i32 {
-    for fd in [Some(fronts), pty.map(|pty| pty.master)]
+fn supervisor<K: Kernel>(kernel: &mut K, job: &Job, fronts: Between) -> i32 {
+    let Between {
+        channel,
+        pty,
+        pipes,
+    } = fronts;
+    for fd in [Some(channel), pty.map(|pty| pty.master)]
         .into_iter()
+        .chain(pipes)
         .flatten()
     {
         let _ = kernel.close(fd);

@@ -15,6 +15,8 @@ pub struct Started {
     pub caller: Caller,
     /// Which of 0, 1 and 2 are terminals.
     pub terminals: [bool; 3],
+    /// Which are local sockets of a caller who isn't root.
+    pub sockets: [bool; 3],
     /// Where `--status-fd` lines go.
     pub status: Option<Fd>,
 }
@@ -41,7 +43,7 @@ pub fn take_root<K: Kernel>(kernel: &mut K, status: Option<Fd>) -> Result<Starte
     kernel.clear_timers().map_err(step)?;
     kernel.block_signals().map_err(step)?;
     limits(kernel).map_err(step)?;
-    let terminals = standard_descriptors(kernel, caller.is_root())?;
+    let (terminals, sockets) = standard_descriptors(kernel, caller.is_root())?;
     right_system(kernel)?;
     let name = kernel
         .getpwuid(caller.uid)
@@ -50,6 +52,7 @@ pub fn take_root<K: Kernel>(kernel: &mut K, status: Option<Fd>) -> Result<Starte
     Ok(Started {
         caller: Caller { name, ..caller },
         terminals,
+        sockets,
         status,
     })
 }
@@ -99,10 +102,13 @@ fn limits<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
 }
 
 /// A directory on 0 to 2 would make jail_attach(2) fail after half of the launch; a closed one would
-/// let the next file that we open become the service's output. Over a local socket a caller could hand a
-/// directory of the host into the jail (SCM_RIGHTS): the kernel lets it through.
-fn standard_descriptors<K: Kernel>(kernel: &mut K, is_root: bool) -> Result<[bool; 3], Error> {
-    let mut terminals = [false; 3];
+/// let the next file that we open become the service's output. Which of them are terminals, and which are
+/// local sockets of a stranger's: over one he could hand a directory of the host into the jail (SCM_RIGHTS).
+fn standard_descriptors<K: Kernel>(
+    kernel: &mut K,
+    is_root: bool,
+) -> Result<([bool; 3], [bool; 3]), Error> {
+    let (mut terminals, mut sockets) = ([false; 3], [false; 3]);
     for (number, name) in ["input", "output", "error"].iter().enumerate() {
         let fd = Fd(i32::try_from(number).unwrap_or(0));
         let step = |failure| Error::step(format!("look at standard {name}"), failure);
@@ -121,17 +127,14 @@ fn standard_descriptors<K: Kernel>(kernel: &mut K, is_root: bool) -> Result<[boo
         if stat.kind == FileKind::Directory {
             return Err(Error::Usage(format!("standard {name} is a directory")));
         }
-        if !is_root && stat.kind == FileKind::Socket && kernel.is_local_socket(fd) {
-            return Err(Error::Usage(format!(
-                "standard {name} is a local socket, over which files could be handed into the jail: put a \
-                 pipe between, as \"| cat\" does"
-            )));
+        if let Some(socket) = sockets.get_mut(number) {
+            *socket = !is_root && stat.kind == FileKind::Socket && kernel.is_local_socket(fd);
         }
         if let Some(terminal) = terminals.get_mut(number) {
             *terminal = kernel.isatty(fd);
         }
     }
-    Ok(terminals)
+    Ok((terminals, sockets))
 }
 
 fn right_system<K: Kernel>(kernel: &mut K) -> Result<(), Error> {

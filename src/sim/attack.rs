@@ -55,10 +55,7 @@ impl World {
                 return Err(Errno::EPERM.into());
             }
         }
-        let socket = Description::Socket {
-            buffer: std::collections::VecDeque::new(),
-            peer: None,
-        };
+        let socket = Description::end(false, None);
         self.install(pid, socket, 0)
     }
 

@@ -72,9 +72,9 @@ impl Kernel for Sim {
         chdir(path: &str) -> () = |world, pid| world.chdir(pid, path);
         dup2(from: Fd, to: Fd, keep_at_exec: bool) -> () = |world, pid| world.dup2(pid, from, to, keep_at_exec);
         dup_from(from: Fd, least: i32) -> Fd = |world, pid| world.dup_from(pid, from, least);
-        socketpair() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
-        pipe() -> (Fd, Fd) = |world, pid| world.socketpair(pid);
-        set_nonblocking(fd: Fd) -> () = |world, pid| world.description(pid, fd).map(drop);
+        socketpair() -> (Fd, Fd) = |world, pid| world.pair(pid, false);
+        pipe() -> (Fd, Fd) = |world, pid| world.pair(pid, true);
+        set_nonblocking(fd: Fd) -> () = |world, pid| world.set_nonblocking(pid, fd);
         write_briefly(fd: Fd, bytes: &[u8]) -> usize = |world, pid| world.write(pid, fd, bytes);
         socket(kind: SocketKind) -> Fd = |world, pid| world.socket(pid, kind);
         setsockopt(fd: Fd, option: SocketOption) -> () = |world, pid| world.setsockopt(pid, fd, option);
@@ -197,7 +197,7 @@ impl Kernel for Sim {
             let description = world.description(pid, fd)?;
             Ok(matches!(
                 description,
-                Description::Socket { .. } | Description::Bound { .. }
+                Description::Socket { is_pipe: false, .. } | Description::Bound { .. }
             ))
         })
     }

@@ -5,6 +5,18 @@ use crate::kernel::{Errno, Event, Fd, FileKind, Rights, Watch, signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+impl Description {
+    /// One end of a pair.
+    pub(super) fn end(is_pipe: bool, peer: Option<u64>) -> Description {
+        Description::Socket {
+            is_pipe,
+            is_nonblocking: false,
+            buffer: VecDeque::new(),
+            peer,
+        }
+    }
+}
+
 impl World {
     pub(super) fn descriptor(&self, pid: i32, fd: Fd) -> Res<&Descriptor> {
         self.process(pid)?
@@ -132,26 +144,25 @@ impl World {
         self.install_existing(pid, description, least, rights)
     }
 
-    pub(super) fn socketpair(&mut self, pid: i32) -> Res<(Fd, Fd)> {
+    pub(super) fn pair(&mut self, pid: i32, is_pipe: bool) -> Res<(Fd, Fd)> {
         let (left, right) = (self.fresh(), self.fresh());
-        self.descriptions.insert(
-            left,
-            Description::Socket {
-                buffer: VecDeque::new(),
-                peer: Some(right),
-            },
-        );
-        self.descriptions.insert(
-            right,
-            Description::Socket {
-                buffer: VecDeque::new(),
-                peer: Some(left),
-            },
-        );
+        for (own, peer) in [(left, right), (right, left)] {
+            self.descriptions
+                .insert(own, Description::end(is_pipe, Some(peer)));
+        }
         Ok((
             self.install_existing(pid, left, 0, None)?,
             self.install_existing(pid, right, 0, None)?,
         ))
+    }
+
+    pub(super) fn set_nonblocking(&mut self, pid: i32, fd: Fd) -> Res<()> {
+        let id = self.descriptor(pid, fd)?.description;
+        // Pseudo-terminals are made so; of the others none has to wait.
+        if let Some(Description::Socket { is_nonblocking, .. }) = self.descriptions.get_mut(&id) {
+            *is_nonblocking = true;
+        }
+        Ok(())
     }
 
     /// `None`: nothing there yet.
@@ -190,8 +201,13 @@ impl World {
             Description::Socket {
                 buffer: queue,
                 peer,
+                is_nonblocking,
+                ..
             } => {
                 if queue.is_empty() && peer.is_some() && !buffer.is_empty() {
+                    if *is_nonblocking {
+                        return Err(Errno::EAGAIN.into());
+                    }
                     return Ok(None);
                 }
                 let length = queue.len().min(buffer.len());
@@ -291,7 +307,7 @@ impl World {
 
     pub(super) fn is_readable(&self, id: u64) -> bool {
         match self.descriptions.get(&id) {
-            Some(Description::Socket { buffer, peer }) => !buffer.is_empty() || peer.is_none(),
+            Some(Description::Socket { buffer, peer, .. }) => !buffer.is_empty() || peer.is_none(),
             Some(Description::Bound { messages, .. }) => !messages.is_empty(),
             Some(Description::Pipe) | None => true,
             Some(Description::Pty { number, is_master }) => {

@@ -58,7 +58,7 @@ fn descriptors(call: &str) -> Option<&'static [Errno]> {
         "kevent_watch" | "kevent_unwatch" => &[Errno::ENOMEM, Errno::EACCES],
         "kevent_wait" => &[Errno::EINVAL],
         "syslog" | "syslog_line" => &[Errno::ECONNREFUSED, Errno::ENOSPC],
-        "closefrom" | "cfmakeraw" | "poll_writable" | "getpgrp" => &[],
+        "closefrom" | "cfmakeraw" | "getpgrp" => &[],
         _ => return None,
     })
 }

@@ -59,14 +59,14 @@ impl World {
                 }
                 _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
             },
-            Some(Description::Socket { .. }) => "socket".into(),
+            Some(Description::Socket { is_pipe: false, .. }) => "socket".into(),
             Some(Description::Bound { address, .. }) => match address {
                 Some(address) => format!("socket at {address}"),
                 None => "socket".into(),
             },
             Some(Description::Kqueue { .. }) => "kqueue".into(),
             Some(Description::Jail { .. }) => "jail".into(),
-            Some(Description::Pipe) => "pipe".into(),
+            Some(Description::Pipe | Description::Socket { .. }) => "pipe".into(),
             Some(Description::Terminal) => "terminal".into(),
             Some(Description::Pty { .. }) => "pseudo-terminal".into(),
             None => "?".into(),

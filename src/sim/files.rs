@@ -128,10 +128,12 @@ impl World {
     pub(super) fn fstat(&self, pid: i32, fd: Fd) -> Res<Stat> {
         match self.description(pid, fd)? {
             Description::Vnode { place, .. } => self.stat(*place),
-            Description::Socket { .. } | Description::Bound { .. } => {
+            Description::Socket { is_pipe: false, .. } | Description::Bound { .. } => {
                 Ok(plain_stat(FileKind::Socket))
             }
-            Description::Pipe | Description::Kqueue { .. } => Ok(plain_stat(FileKind::Fifo)),
+            Description::Pipe | Description::Socket { .. } | Description::Kqueue { .. } => {
+                Ok(plain_stat(FileKind::Fifo))
+            }
             Description::Terminal | Description::Pty { .. } => {
                 Ok(plain_stat(FileKind::CharacterDevice))
             }

@@ -419,10 +419,7 @@ impl World {
                 StartFd::Closed => continue,
                 StartFd::Pipe => Some(Description::Pipe),
                 StartFd::Terminal => Some(Description::Terminal),
-                StartFd::Socket => Some(Description::Socket {
-                    buffer: std::collections::VecDeque::new(),
-                    peer: None,
-                }),
+                StartFd::Socket => Some(Description::end(false, None)),
                 StartFd::Null => self.opened("/dev/null"),
                 StartFd::Directory(path) => self.opened(path),
             };

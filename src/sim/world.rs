@@ -94,8 +94,11 @@ pub enum Description {
         writable: bool,
         appends: bool,
     },
-    /// `peer` is `None` once the other end is closed.
+    /// One of a pair, of local sockets or of a pipe's ends (pipe(2): both directions work). `peer` is `None`
+    /// once the other end is closed.
     Socket {
+        is_pipe: bool,
+        is_nonblocking: bool,
         buffer: VecDeque<u8>,
         peer: Option<u64>,
     },

@@ -49,6 +49,8 @@ pub struct Job {
     pub status: Option<Fd>,
     /// A pseudo-terminal's slave, and which of 0 to 2 it is.
     pub terminal: Option<(Fd, [bool; 3])>,
+    /// Pipes in the place of the caller's local sockets.
+    pub pipes: [Option<Fd>; 3],
 }
 
 impl Job {

@@ -1,5 +1,5 @@
-//! The service's standard descriptors: the caller's own, a pseudo-terminal, or a pipe whose other end is
-//! read here. Laid before a launch, handed off when the child has its copies.
+//! The service's standard descriptors: the caller's own, a pseudo-terminal, a pipe of the front's, or one
+//! whose other end is read here. Laid before a launch, handed off when the child has its copies.
 
 use super::Job;
 use super::output::Drain;
@@ -29,6 +29,7 @@ impl Plumbing {
             copies: Vec::new(),
             drain: None,
         };
+        plumbing.given.fds = job.pipes;
         if let Some((slave, which)) = job.terminal {
             for (number, is_terminal) in (0..).zip(which) {
                 if is_terminal && let Some(place) = plumbing.given.fds.get_mut(number) {

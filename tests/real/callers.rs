@@ -1,10 +1,8 @@
 //! Callers who aren't root, hostile ones among them, and terminals.
 
-use crate::fixture::{ALICE, Fixture, INSTALLED, jail_lives, kill, said, sh, until, wait};
+use crate::fixture::{ALICE, Fixture, INSTALLED, OPEN, jail_lives, kill, said, sh, until, wait};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-
-const OPEN: &str = "[access]\nusers = [\"61001\"]\nany_command = true\nmax = 2\n";
 
 #[test]
 fn a_user_named_by_access_gets_the_profile_and_nothing_else() {

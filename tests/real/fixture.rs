@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 pub const PROFILES: &str = "/usr/local/etc/jailrun/profiles";
+/// For ALICE to run, with any command.
+pub const OPEN: &str = "[access]\nusers = [\"61001\"]\nany_command = true\nmax = 2\n";
 /// Where the program under test is, set-user-ID root.
 pub const INSTALLED: &str = "/usr/local/bin/jrtest-jailrun";
 /// A user without an account: nothing that a test says of him rests on the host.

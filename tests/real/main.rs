@@ -21,6 +21,8 @@ mod leaks;
 #[cfg(target_os = "freebsd")]
 mod ready;
 #[cfg(target_os = "freebsd")]
+mod sockets;
+#[cfg(target_os = "freebsd")]
 mod supervision;
 #[cfg(target_os = "freebsd")]
 mod terminals;

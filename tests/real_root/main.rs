@@ -111,6 +111,6 @@ mod fixture {
 
     /// What a launch could leave, but for the locks and counts that are meant to stay.
     pub fn world() -> String {
-        sh("mount -p; jls; ls -A /var/run/jailrun | grep -v '^[.]'")
+        sh("mount -p; jls; ls -A /var/run/jailrun | awk '!/^[.]/'")
     }
 }

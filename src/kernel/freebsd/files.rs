@@ -406,7 +406,8 @@ pub fn is_local_socket(fd: Fd) -> bool {
     result != 0 || !matches!(i32::from(address.ss_family), libc::AF_INET | libc::AF_INET6)
 }
 
-/// Whether something can be written at once, within so many milliseconds.
+/// Whether a write is done with at once, within so many milliseconds: of a peer that has gone (POLLHUP
+/// without POLLOUT, poll(2)) it is told at once too.
 fn poll_writable(fd: Fd, timeout_ms: c_int) -> bool {
     let mut asked = libc::pollfd {
         fd: fd.0,
@@ -415,5 +416,5 @@ fn poll_writable(fd: Fd, timeout_ms: c_int) -> bool {
     };
     // SAFETY: one live pollfd.
     let count = unsafe { libc::poll(&raw mut asked, 1, timeout_ms) };
-    count == 1 && asked.revents & libc::POLLOUT != 0
+    count == 1
 }
