@@ -86,7 +86,12 @@ impl World {
         let ip = peer.ip();
         let source = match self.own_addresses(pid, ip)? {
             Some(own) if own.contains(&ip) => Some(ip),
-            Some(own) => own.first().copied(),
+            Some(own) => {
+                let mut leaving = own
+                    .iter()
+                    .filter(|own| ip.is_loopback() || !own.is_loopback());
+                leaving.next().or(own.first()).copied()
+            }
             None if self.local(pid, ip).is_ok() => Some(ip),
             None => {
                 let all = self.addresses.iter().map(|known| known.address);
