@@ -7,11 +7,12 @@ mod amended;
 use amended::{amended, proposed};
 use jailrun::ctl::{args, why};
 use jailrun::instances::{self, Status};
-use jailrun::kernel::{Ending, Kernel, Pid, signal};
+use jailrun::kernel::{At, Ending, Ids, Kernel, Open, Pid, signal};
 use jailrun::request::Request;
 use jailrun::run::run;
-use jailrun::sim::{Behaviour, Faults, Report, Sim, Start, World};
-use std::collections::BTreeMap;
+use jailrun::sim::{Behaviour, Faults, Meddler, Report, Sim, Start, World};
+use jailrun::why::question::{Act, Question, Told, Wish};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 const PROFILE: &str = r#"program = "/bin/sh"
@@ -83,8 +84,12 @@ fn host(profile: &str) -> World {
 }
 
 /// Starts the instance, acts while it runs, and stops it.
-fn while_it_runs(world: World, act: impl FnOnce(&mut Sim) -> i32 + Send + 'static) -> Report {
-    Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
+fn while_it_runs(
+    world: World,
+    faults: Faults,
+    act: impl FnOnce(&mut Sim) -> i32 + Send + 'static,
+) -> Report {
+    Sim::run(world, &Start::root(), faults, move |kernel| {
         let launched = kernel.fork(|kernel: &mut Sim| {
             let request = Request {
                 profile: "www".to_string(),
@@ -140,7 +145,7 @@ fn answers(profile: &str, questions: &[&str]) -> Vec<(i32, String)> {
         .iter()
         .map(|line| line.split(' ').map(str::to_string).collect())
         .collect();
-    let report = while_it_runs(world, move |kernel| {
+    let report = while_it_runs(world, Faults::none(), move |kernel| {
         for words in &questions {
             let answer = ask(kernel, words);
             told.lock().unwrap().push(answer);
@@ -421,4 +426,163 @@ fn each_line_that_is_proposed_grants_what_was_asked() {
         seen += 1;
     }
     assert!(seen > 20, "{seen} lines prove little");
+}
+
+#[test]
+fn words_that_make_no_sense_or_could_deceive_a_terminal_are_refused_before_anybody_is_asked() {
+    let long = format!("/{}", "x".repeat(1100));
+    let cases = [
+        (
+            "etc/hosts",
+            "\"etc/hosts\" is no absolute path, tcp:ADDR:PORT, udp:ADDR:PORT or allow.FLAG",
+        ),
+        (
+            "",
+            "\"\" is no absolute path, tcp:ADDR:PORT, udp:ADDR:PORT or allow.FLAG",
+        ),
+        (
+            "/a\u{1b}[2J",
+            "the path \"/a\\u{1b}[2J\" has a control character",
+        ),
+        ("/a\nb", "the path \"/a\\nb\" has a control character"),
+        (
+            "tcp:localhost:80",
+            "\"localhost:80\" is no address and port, as in 10.0.0.80:80 or [::1]:80",
+        ),
+        ("tcp:10.0.0.80:0", "\"10.0.0.80:0\": port 0 is no port"),
+        (
+            "udp:[::ffff:10.0.0.1]:53",
+            "\"[::ffff:10.0.0.1]:53\": write an IPv4 address as one",
+        ),
+        ("allow.", "\"allow.\" is no parameter of a jail"),
+        (
+            "allow.raw sockets",
+            "\"allow.raw sockets\" is no parameter of a jail",
+        ),
+        (
+            "allow.a\u{7}",
+            "\"allow.a\\u{7}\" is no parameter of a jail",
+        ),
+    ];
+    for (word, words) in cases {
+        assert_eq!(
+            Question::read(word, Told::default()),
+            Err(words.to_string())
+        );
+    }
+    assert!(
+        Question::read(&long, Told::default())
+            .unwrap_err()
+            .ends_with("is longer than 1023 bytes")
+    );
+    let wish = Told {
+        wish: Some(Wish::Write),
+        act: None,
+    };
+    for word in ["tcp:10.0.0.80:80", "allow.mlock"] {
+        assert!(Question::read(word, wish).is_err(), "{word}");
+    }
+    let act = Told {
+        wish: None,
+        act: Some(Act::Bind),
+    };
+    for word in ["/etc", "allow.mlock"] {
+        assert!(Question::read(word, act).is_err(), "{word}");
+    }
+}
+
+#[test]
+fn names_that_the_service_made_reach_no_terminal_as_they_are() {
+    let mut world = host(PROFILE);
+    world.symlink("/srv/data/evil", "/srv/\u{1b}[2Jgone\nwww: /: granted");
+    let said = Arc::new(Mutex::new(String::new()));
+    let told = Arc::clone(&said);
+    let report = while_it_runs(world, Faults::none(), move |kernel| {
+        let (status, answer) = ask(kernel, &["/srv/data/evil".to_string()]);
+        *told.lock().unwrap() = answer;
+        status
+    });
+    assert_eq!(report.ending, Ending::Exited(1));
+    let said = said.lock().unwrap().clone();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(!said.trim_end().chars().any(char::is_control), "{said}");
+    assert!(said.contains("\\u{1b}[2Jgone\\nwww: /: granted"), "{said}");
+}
+
+/// Nobody runs, somebody else asks, or the profile has changed since.
+#[test]
+fn only_root_asks_and_only_what_runs_as_the_profile_says() {
+    let asked = |world: World, ids: Ids| {
+        let told = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&told);
+        let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
+            kernel.setresuid(ids).unwrap();
+            let (status, answer) = ask(kernel, &["/bin/sh".to_string()]);
+            *heard.lock().unwrap() = answer;
+            status
+        });
+        let told = told.lock().unwrap().clone();
+        (report.ending, told)
+    };
+    assert_eq!(
+        asked(host(PROFILE), Ids::all(1001)),
+        (Ending::Exited(77), "why: only for root\n".to_string())
+    );
+    assert_eq!(
+        asked(host(PROFILE), Ids::all(0)),
+        (
+            Ending::Exited(64),
+            "www: the instance www isn't running\n".to_string()
+        )
+    );
+    let report = while_it_runs(host(PROFILE), Faults::none(), |kernel| {
+        let path = "/usr/local/etc/jailrun/profiles/www.toml";
+        let file = kernel.openat(At::Cwd, path, Open::ReadWriteCreate(0o644));
+        let file = file.unwrap();
+        kernel.ftruncate(file, 0).unwrap();
+        let other = PROFILE.replace("\"/bin\", ", "");
+        kernel.write(file, other.as_bytes()).unwrap();
+        kernel.close(file).unwrap();
+        ask(kernel, &["/bin/sh".to_string()]).0
+    });
+    assert_eq!(report.ending, Ending::Exited(75));
+}
+
+/// Its supervisor is killed at each call that an answer is made of, and the jail goes with it.
+#[test]
+fn an_instance_that_goes_while_it_is_asked_is_told_of_or_said_to_be_gone() {
+    let asking = |faults| {
+        while_it_runs(host(PROFILE), faults, |kernel| {
+            kernel.complain("asking");
+            let (status, said) = ask(kernel, &["/srv/site/link".to_string()]);
+            kernel.complain(&format!("said {said}"));
+            status
+        })
+    };
+    let calm = asking(Faults::none());
+    let complaints = calm.calls.iter().filter(|call| call.name == "complain");
+    let numbers: Vec<u64> = complaints.map(|call| call.number).collect();
+    let [first, last] = numbers[..] else {
+        panic!("{numbers:?}")
+    };
+    assert!(last - first > 100, "{numbers:?}");
+    let forked = calm.calls.iter().filter(|call| call.pid != calm.pid);
+    let supervisor = forked.map(|call| call.pid).min().unwrap();
+    let mut statuses = BTreeSet::new();
+    for call in (first + 1..last).step_by(3) {
+        let kill: Meddler = Arc::new(move |world: &mut World| {
+            world.deliver(supervisor, signal::KILL);
+        });
+        let report = asking(Faults::none().meddle(call, kill));
+        assert!(
+            report.stuck.is_empty(),
+            "call {call}: somebody waits for ever"
+        );
+        let Ending::Exited(status) = report.ending else {
+            panic!("call {call}: {:?}", report.ending)
+        };
+        statuses.insert(status);
+    }
+    // Missing as before; no such instance; it ended while it was asked.
+    assert_eq!(statuses, [1, 64, 71].into());
 }
