@@ -282,9 +282,16 @@ fn unserved(known: &Known<'_>, at: &str, outside: &Outside) -> Answer {
         )
     });
     if is_shown && outside.is_served {
-        let line = propose::sockets(known, parent(at));
+        let directory = parent(at);
+        let line = propose::sockets(known, directory);
+        let root = &known.profile.root;
+        let mut granted = root.ro.iter().chain(root.rw.iter().map(|rw| &rw.path));
+        let place = match granted.any(|path| path == directory) {
+            true => " rather than in ro or rw",
+            false => "",
+        };
         let why = format!(
-            "{} is a socket of the host's, and its directory isn't in sockets",
+            "{} is a socket of the host's, and its directory isn't in sockets{place}",
             shown(at)
         );
         return Answer::missing(why, line);
