@@ -206,6 +206,10 @@ const GRANTED: &[(&str, &str)] = &[
 
 const MISSING: &[(&str, &str)] = &[
     (
+        "/srv/other/100%it",
+        "missing: /srv/other/100%it isn't inside, for /srv/other isn't; no profile can name it: %i in a path is the instance's name",
+    ),
+    (
         "/srv/site/index --write",
         "missing: /srv/site/index is read-only: /srv/site (directory: read-only), by ro; on the host /srv/site/index has owner 0, group 0 and mode 0644: of no use to www, granted or not",
     ),

@@ -57,6 +57,9 @@ pub fn grant(known: &Known<'_>, path: &str, wish: Wish, outside: &Outside) -> Pr
     if let Err(why) = values::path_below_root(path) {
         return no(format!("no profile can name it: {why}"));
     }
+    if path.contains("%i") {
+        return no("no profile can name it: %i in a path is the instance's name");
+    }
     if path == SYSLOG && !root.sockets.contains(&Socket::Syslog) {
         return yes("root", list("sockets", "syslog"), !root.sockets.is_empty());
     }
