@@ -40,4 +40,5 @@ pub mod stale;
 pub mod start;
 pub mod supervise;
 pub mod trust;
+pub mod why;
 pub mod wrap;

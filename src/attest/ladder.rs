@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::kernel::attack::Attack;
 use crate::kernel::{At, Errno, Failure, Fd, Kernel, Open, Pid, signal};
 use crate::launch::child;
+use crate::plan::ChildPlan;
 use crate::plan::child::FIRST;
 use crate::supervise::watch::{Ears, Heard};
 
@@ -28,18 +29,57 @@ pub fn climb<K: Attack>(
     attempt: &'static Attempt,
     target: &Shared,
 ) -> Result<Seen, Error> {
-    let step = |failure| Error::step(format!("make the attempt {}", attempt.name), failure);
-    let (reader, writer) = kernel.pipe().map_err(step)?;
-    let passed = pass(kernel, attempt).map_err(step)?;
+    let what = format!("make the attempt {}", attempt.name);
+    let passed = pass(kernel, attempt).map_err(|failure| Error::step(&what, failure))?;
     let inner = Shared::clone(target);
+    let act = move |kernel: &mut K, spare| {
+        let mut here = Target::clone(&inner);
+        here.passed = spare;
+        words(table::make(kernel, attempt.name, &here))
+    };
+    let place = Place {
+        child: &target.child,
+        jail: target.jail.as_deref(),
+        passed,
+    };
+    match descend(kernel, ears, &what, place, act)? {
+        None => Ok(Seen::NotShown(
+            "it didn't come to an end within a minute".to_string(),
+        )),
+        Some(text) => Ok(read(&text, attempt)),
+    }
+}
+
+/// Where somebody goes, as whom, and confined by what.
+pub struct Place<'a> {
+    pub child: &'a ChildPlan,
+    /// `None` stays where we are, unconfined.
+    pub jail: Option<&'a str>,
+    /// A socket that he keeps, and the other end of it, which is closed.
+    pub passed: Option<(Fd, Fd)>,
+}
+
+/// Has a process of its own act where a service is, and hears what that has to say; `None` if it
+/// doesn't come to an end. Of the socket it is given its number there.
+pub fn descend<K, F>(
+    kernel: &mut K,
+    ears: &mut Ears,
+    what: &str,
+    place: Place<'_>,
+    act: F,
+) -> Result<Option<String>, Error>
+where
+    K: Kernel,
+    F: FnOnce(&mut K, Option<Fd>) -> String + Send + 'static,
+{
+    let step = |failure| Error::step(what, failure);
+    let (reader, writer) = kernel.pipe().map_err(step)?;
+    let child = place.child.clone();
+    let jail = place.jail.map(str::to_string);
+    let passed = place.passed;
     let forked = kernel.fork(move |kernel| {
-        Err(inside(
-            kernel,
-            attempt,
-            &inner,
-            writer,
-            passed.map(|pair| pair.0),
-        ))
+        let spare = passed.map(|pair| pair.0);
+        Err(inside(kernel, &child, jail.as_deref(), writer, spare, act))
     });
     kernel.close(writer).map_err(step)?;
     for fd in passed.into_iter().flat_map(|(theirs, ours)| [theirs, ours]) {
@@ -52,12 +92,13 @@ pub fn climb<K: Attack>(
     // It has said all that it will, or never ends by itself.
     end(kernel, pid).map_err(step)?;
     kernel.close(reader).map_err(step)?;
-    let said = heard?;
-    match said {
-        None => Ok(Seen::NotShown(
-            "it didn't come to an end within a minute".to_string(),
-        )),
-        Some(text) => read(&text, attempt),
+    let Some(said) = heard? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(&said).into_owned();
+    match text.strip_prefix('s') {
+        Some(stopped) => Err(stopped_at(stopped)),
+        None => Ok(Some(text)),
     }
 }
 
@@ -101,37 +142,41 @@ fn end<K: Kernel>(kernel: &mut K, pid: Pid) -> Result<(), Failure> {
     kernel.waitpid(Some(pid), true).map(drop)
 }
 
-/// In the child: descriptors, the ladder, the attempt, and a word about it.
-fn inside<K: Attack>(
+/// In the child: descriptors, the ladder, the act, and a word about it. None of them begins as the word
+/// of a ladder that ended early does.
+fn inside<K: Kernel>(
     kernel: &mut K,
-    attempt: &Attempt,
-    target: &Target,
+    child: &ChildPlan,
+    jail: Option<&str>,
     writer: Fd,
     passed: Option<Fd>,
+    act: impl FnOnce(&mut K, Option<Fd>) -> String,
 ) -> i32 {
     let spare = passed.map(|_| PASSED);
     if keep(kernel, writer, passed).is_err() {
         return 71;
     }
-    let mut here = target.clone();
-    here.passed = spare;
-    let entered = match &target.jail {
-        Some(jail) => child::enter(kernel, &target.child, jail, spare),
+    let entered = match jail {
+        Some(jail) => child::enter(kernel, child, jail, spare),
         None => Ok(()),
     };
     let words = match entered {
         Err(stopped) => told('s', &stopped.failure, stopped.stage),
-        Ok(()) => match table::make(kernel, attempt.name, &here) {
-            Seen::Open(text) => format!("o{text}"),
-            Seen::Nothing(text) => format!("n{text}"),
-            Seen::NotShown(text) => format!("x{text}"),
-            Seen::Refused(failure) => told('r', &failure, failure.call),
-        },
+        Ok(()) => act(kernel, spare),
     };
     let words = words.as_bytes();
     // Nobody is left to hear that it can't be told.
     let _ = kernel.write(CHANNEL, words.get(..MOST).unwrap_or(words));
     0
+}
+
+fn words(seen: Seen) -> String {
+    match seen {
+        Seen::Open(text) => format!("o{text}"),
+        Seen::Nothing(text) => format!("n{text}"),
+        Seen::NotShown(text) => format!("x{text}"),
+        Seen::Refused(failure) => told('r', &failure, failure.call),
+    }
 }
 
 fn told(kind: char, failure: &Failure, what: &str) -> String {
@@ -156,32 +201,37 @@ fn keep<K: Kernel>(kernel: &mut K, writer: Fd, passed: Option<Fd>) -> Result<(),
     Ok(())
 }
 
-fn read(said: &[u8], attempt: &Attempt) -> Result<Seen, Error> {
-    let text = String::from_utf8_lossy(said).into_owned();
+fn errno_of(line: Option<&str>) -> Errno {
+    Errno(line.and_then(|number| number.parse().ok()).unwrap_or(0))
+}
+
+fn stopped_at(said: &str) -> Error {
+    let mut lines = said.lines();
+    let what = lines.next().unwrap_or_default().to_string();
+    let failure = Failure {
+        call: "enter",
+        errno: errno_of(lines.next()),
+        text: lines.next().unwrap_or_default().to_string(),
+    };
+    Error::step(what, failure)
+}
+
+fn read(text: &str, attempt: &Attempt) -> Seen {
     let rest = text.get(1..).unwrap_or_default();
     let mut lines = rest.lines();
-    let what = lines.next().unwrap_or_default().to_string();
-    let errno = lines.next().and_then(|number| number.parse().ok());
-    let errno = Errno(errno.unwrap_or(0));
-    let words = lines.next().unwrap_or_default();
-    Ok(match text.chars().next() {
+    match text.chars().next() {
         Some('o') => Seen::Open(rest.to_string()),
         Some('n') => Seen::Nothing(rest.to_string()),
         Some('x') => Seen::NotShown(rest.to_string()),
         // Which call said it stands behind the errno's words.
-        Some('r') => Seen::Refused(Failure {
-            call: attempt.name,
-            errno,
-            text: what,
-        }),
-        Some('s') => {
-            let failure = Failure {
-                call: "enter",
-                errno,
-                text: words.to_string(),
-            };
-            return Err(Error::step(what, failure));
+        Some('r') => {
+            let what = lines.next().unwrap_or_default().to_string();
+            Seen::Refused(Failure {
+                call: attempt.name,
+                errno: errno_of(lines.next()),
+                text: what,
+            })
         }
         _ => Seen::NotShown("it ended without a word".to_string()),
-    })
+    }
 }

@@ -14,7 +14,7 @@ use crate::launch::child::Given;
 use crate::launch::journal::{self, Head, Journal, Story};
 use crate::launch::{self, cleanup, instance, writers};
 use crate::permit::{Caller, Permit};
-use crate::plan::{self, Plan, Step, jail_name};
+use crate::plan::{self, Host, Plan, Step, jail_name};
 use crate::profile::{Network, Profile};
 use crate::request::Request;
 use crate::supervise::held::{Held, Leave};
@@ -35,7 +35,7 @@ pub fn live<K: Attack>(
     label: &str,
     caller: &Caller,
 ) -> Result<(Profile, Attested), Error> {
-    let (permit, plan) = plan_of(kernel, label, caller)?;
+    let (permit, _, plan) = plan_of(kernel, label, caller)?;
     let facts = Facts::gather(kernel, permit.profile())?;
     let target = facts.target(&plan, permit.profile(), None);
     let outcome = Ears::open(kernel, None)
@@ -57,7 +57,7 @@ pub fn plan_of<K: Kernel>(
     kernel: &mut K,
     label: &str,
     caller: &Caller,
-) -> Result<(Permit, Plan), Error> {
+) -> Result<(Permit, Host, Plan), Error> {
     let step = |failure| Error::step(format!("look at the instance {label}"), failure);
     let listed = instances::one(kernel, label).map_err(step)?;
     let running = listed.filter(|listed| listed.status == Status::Running);
@@ -78,7 +78,7 @@ pub fn plan_of<K: Kernel>(
     let host = host::survey(kernel, &permit, BTreeMap::new(), Purpose::Look)?;
     let plan = Plan::new(&permit, label, &host)?;
     match is_by(&story, &plan) {
-        true => Ok((permit, plan)),
+        true => Ok((permit, host, plan)),
         false => Err(Error::Busy(format!(
             "the instance {label} was started with another profile than there is now: start it again"
         ))),

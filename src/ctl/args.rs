@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
-pub const NOT_YET: [&str; 2] = ["learn", "why"];
+pub const NOT_YET: [&str; 1] = ["learn"];
 
 /// Shells that complete by a script.
 pub const SHELLS: [&str; 3] = ["bash", "fish", "zsh"];
@@ -132,7 +132,29 @@ fn of_instances() -> Vec<Command> {
             "List mounted files that were replaced since the launch; exit 1 if there are any",
         )
         .args([json()]),
+        why(),
     ]
+}
+
+fn why() -> Command {
+    let question = Arg::new("question")
+        .value_name("QUESTION")
+        .required(true)
+        .help("An absolute path, tcp:ADDR:PORT, udp:ADDR:PORT, or allow.FLAG");
+    let only = |name, help, other| flag(name, help).conflicts_with(other);
+    verb(
+        "why",
+        "Tell why a running instance has something; exit 1 when it hasn't",
+    )
+    .args([
+        label(),
+        question,
+        only("write", "Whether the path can be written", "exec"),
+        flag("exec", "Whether the path can be executed"),
+        only("bind", "Whether the address can be bound", "connect"),
+        flag("connect", "Whether the address can be connected to"),
+        json(),
+    ])
 }
 
 fn attest() -> Command {

@@ -16,6 +16,7 @@ mod profiles;
 pub mod rehearse;
 mod source;
 pub mod stale;
+pub mod why;
 pub mod wrap;
 
 use crate::error::Error;
@@ -101,6 +102,7 @@ fn verb(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<
             instances::run(verb, found, out)
         }
         Some(("stale", found)) => stale::run(found, out, err),
+        Some(("why", found)) => why::run(found, out),
         Some((verb @ ("wrap" | "unwrap"), found)) => wrap::run(verb, found, out),
         _ => Err(Trouble::new(64, "no verb; see jailrunctl --help")),
     }

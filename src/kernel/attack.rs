@@ -1,5 +1,5 @@
 //! System calls that a service which was taken over would make, and a launch never does: for
-//! `jailrunctl attest` alone. One method per call, as in [`Kernel`]; what an attempt amounts to is
+//! `jailrunctl attest` and `why` alone. One method per call, as in [`Kernel`]; what an attempt amounts to is
 //! decided in `crate::attest`. jailrun(8) itself calls none of them, so they aren't in it.
 
 use super::{Fd, Kernel, Outcome, Pid};
@@ -27,6 +27,17 @@ pub enum Memory {
     WritableCode,
 }
 
+/// What access(2) is asked for; several at once are all needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+    /// Of a directory: to look things up in it.
+    Execute,
+    ReadAndSearch,
+    WriteAndSearch,
+}
+
 pub trait Attack: Kernel {
     /// Why this kernel can't show what the attempt of this name would: it would be no measurement.
     fn cannot_show(&self, attempt: &str) -> Option<&'static str>;
@@ -42,6 +53,9 @@ pub trait Attack: Kernel {
 
     /// mknod(2) of a character device with a number that no driver has.
     fn mknod(&mut self, path: &str) -> Outcome<()>;
+    /// faccessat(2) with AT_EACCESS. Knows nothing of noexec, and opens nothing: a fifo or a device
+    /// notices nothing of it.
+    fn access(&mut self, path: &str, access: Access) -> Outcome<()>;
     fn link(&mut self, from: &str, to: &str) -> Outcome<()>;
     fn chroot(&mut self, path: &str) -> Outcome<()>;
     fn fchdir(&mut self, directory: Fd) -> Outcome<()>;

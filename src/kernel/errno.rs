@@ -68,10 +68,12 @@ errnos! {
     EAFNOSUPPORT = 47, "Address family not supported by protocol family";
     EADDRINUSE = 48, "Address already in use";
     EADDRNOTAVAIL = 49, "Can't assign requested address";
+    ENETUNREACH = 51, "Network is unreachable";
     ETIMEDOUT = 60, "Operation timed out";
     ECONNREFUSED = 61, "Connection refused";
     ELOOP = 62, "Too many levels of symbolic links";
     ENAMETOOLONG = 63, "File name too long";
+    EHOSTUNREACH = 65, "No route to host";
     ENOTEMPTY = 66, "Directory not empty";
     EPROCLIM = 67, "Too many processes";
     ENOSYS = 78, "Function not implemented";

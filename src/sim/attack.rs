@@ -3,9 +3,9 @@
 //! can't show.
 
 use super::Sim;
-use super::lookup::Last;
+use super::lookup::{EXECUTE, Last, READ, WRITE};
 use super::world::{Description, Res, World};
-use crate::kernel::attack::{Attack, Memory, Socket};
+use crate::kernel::attack::{Access, Attack, Memory, Socket};
 use crate::kernel::{
     At, Errno, Failure, Fd, FileKind, JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JailValue, Outcome, Pid,
 };
@@ -40,15 +40,10 @@ impl World {
             Socket::Tcp6 | Socket::Raw6 => "ip6",
             Socket::Route => "",
         };
-        let jail = self.process(pid)?.jail.and_then(|id| self.jails.get(&id));
-        let is_off = |name| {
-            jail.is_some_and(|jail| {
-                jail.parameters.get(name) == Some(&JailValue::Int(JAIL_SYS_DISABLE))
-            })
-        };
-        if !family.is_empty() && is_off(family) {
-            return Err(Errno::EPROTONOSUPPORT.into());
+        if !family.is_empty() {
+            self.need_family(pid, family)?;
         }
+        let jail = self.process(pid)?.jail.and_then(|id| self.jails.get(&id));
         if matches!(socket, Socket::Raw4 | Socket::Raw6) {
             let is_allowed = jail.is_none_or(|jail| jail.allow.contains("raw_sockets"));
             if !is_allowed || !self.is_privileged(pid) {
@@ -85,6 +80,27 @@ impl World {
         above.children.insert(found.name.clone(), source.inode);
         self.inode_mut(source.inode)?.links += 1;
         Ok(())
+    }
+
+    /// EROFS before permissions, as vn_access(9) has it.
+    fn attack_access(&self, pid: i32, path: &str, access: Access) -> Res<()> {
+        let place = self.find(pid, At::Cwd, path, Last::Follow)?.existing()?;
+        let wanted = match access {
+            Access::Read => READ,
+            Access::Write => WRITE,
+            Access::Execute => EXECUTE,
+            Access::ReadAndSearch => READ | EXECUTE,
+            Access::WriteAndSearch => WRITE | EXECUTE,
+        };
+        let kind = self.inode(place.inode)?.kind;
+        let is_kept = matches!(
+            kind,
+            FileKind::Regular | FileKind::Directory | FileKind::Symlink
+        );
+        if wanted & WRITE != 0 && is_kept {
+            self.need_writable(place)?;
+        }
+        self.permit(pid, place.inode, wanted)
     }
 
     /// The host has one segment. Keys are a jail's own, ids are not (shm_find_segment in
@@ -128,8 +144,10 @@ impl Attack for Sim {
         unshown("connect")
     }
 
-    fn getsockname(&mut self, _: Fd) -> Outcome<SocketAddr> {
-        unshown("getsockname")
+    fn getsockname(&mut self, socket: Fd) -> Outcome<SocketAddr> {
+        self.call("getsockname", String::new, |world, pid| {
+            world.getsockname(pid, socket)
+        })
     }
 
     fn route_delete(&mut self, _: Fd, destination: Ipv4Addr) -> Outcome<()> {
@@ -141,6 +159,11 @@ impl Attack for Sim {
     fn mknod(&mut self, path: &str) -> Outcome<()> {
         let act = |world: &mut World, pid| world.host_roots(pid, Errno::ENOENT);
         self.call("mknod", || path.to_string(), act)
+    }
+
+    fn access(&mut self, path: &str, access: Access) -> Outcome<()> {
+        let act = |world: &mut World, pid| world.attack_access(pid, path, access);
+        self.call("access", || path.to_string(), act)
     }
 
     fn link(&mut self, from: &str, to: &str) -> Outcome<()> {

@@ -4,10 +4,19 @@ use super::lookup::Last;
 use super::world::{Description, Place, Res, World};
 use std::collections::VecDeque;
 
-use crate::kernel::{At, Errno, Fd, FileKind, SocketAddress, SocketKind, SocketOption};
+use crate::kernel::{
+    At, Errno, Fd, FileKind, JAIL_SYS_DISABLE, JAIL_SYS_NEW, JailValue, SocketAddress, SocketKind,
+    SocketOption,
+};
+use std::net::{IpAddr, SocketAddr};
 
 impl World {
     pub(super) fn socket(&mut self, pid: i32, kind: SocketKind) -> Res<Fd> {
+        match kind {
+            SocketKind::Tcp | SocketKind::Udp => self.need_family(pid, "ip4")?,
+            SocketKind::Tcp6 | SocketKind::Udp6 => self.need_family(pid, "ip6")?,
+            _ => {}
+        }
         let bound = Description::Bound {
             kind,
             address: None,
@@ -17,6 +26,84 @@ impl World {
             messages: VecDeque::new(),
         };
         self.install(pid, bound, 0)
+    }
+
+    /// A parameter of the jail that a process is in; `None` on the host.
+    fn parameter(&self, pid: i32, name: &str) -> Res<Option<Option<&JailValue>>> {
+        let jail = self.process(pid)?.jail.and_then(|id| self.jails.get(&id));
+        Ok(jail.map(|jail| jail.parameters.get(name)))
+    }
+
+    /// EPROTONOSUPPORT in a jail that has none of the family (prison_check_af in sys/kern/kern_jail.c).
+    pub(super) fn need_family(&self, pid: i32, family: &str) -> Res<()> {
+        match self.parameter(pid, family)? {
+            Some(Some(JailValue::Int(JAIL_SYS_DISABLE))) => Err(Errno::EPROTONOSUPPORT.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Addresses of a family that a process may use; `None`: all of the host's.
+    fn own_addresses(&self, pid: i32, ip: IpAddr) -> Res<Option<Vec<IpAddr>>> {
+        let family = if ip.is_ipv4() { "ip4" } else { "ip6" };
+        if self.parameter(pid, family)? != Some(Some(&JailValue::Int(JAIL_SYS_NEW))) {
+            return Ok(None);
+        }
+        Ok(match self.parameter(pid, &format!("{family}.addr"))? {
+            Some(Some(JailValue::Addresses(all))) => Some(all.clone()),
+            _ => Some(Vec::new()),
+        })
+    }
+
+    /// What an address stands for: a jail's first, where it is a loopback that the jail hasn't
+    /// (prison_local_ip4 in sys/netinet/in_jail.c).
+    fn local(&self, pid: i32, ip: IpAddr) -> Res<IpAddr> {
+        let refused = Err(Errno::EADDRNOTAVAIL.into());
+        let Some(own) = self.own_addresses(pid, ip)? else {
+            let is_here = ip.is_unspecified()
+                || ip.is_loopback()
+                || self.addresses.iter().any(|known| known.address == ip);
+            return if is_here { Ok(ip) } else { refused };
+        };
+        match own.first() {
+            _ if own.contains(&ip) || ip.is_unspecified() => Ok(ip),
+            Some(first) if ip.is_loopback() => Ok(*first),
+            _ => refused,
+        }
+    }
+
+    pub(super) fn getsockname(&mut self, pid: i32, fd: Fd) -> Res<SocketAddr> {
+        match self.bound(pid, fd)? {
+            Description::Bound {
+                address: Some(SocketAddress::Inet(address)),
+                ..
+            } => Ok(*address),
+            _ => Err(Errno::EINVAL.into()),
+        }
+    }
+
+    /// Of a socket that sends messages it is only noted where to; the kernel chooses where from.
+    fn choose_source(&mut self, pid: i32, fd: Fd, peer: SocketAddr) -> Res<()> {
+        let ip = peer.ip();
+        let source = match self.own_addresses(pid, ip)? {
+            Some(own) if own.contains(&ip) => Some(ip),
+            Some(own) => {
+                let mut leaving = own
+                    .iter()
+                    .filter(|own| ip.is_loopback() || !own.is_loopback());
+                leaving.next().or(own.first()).copied()
+            }
+            None if self.local(pid, ip).is_ok() => Some(ip),
+            None => {
+                let all = self.addresses.iter().map(|known| known.address);
+                let mut other = all.filter(|own| !own.is_loopback());
+                other.find(|own| own.is_ipv4() == ip.is_ipv4())
+            }
+        };
+        let source = source.ok_or(Errno::ENETUNREACH)?;
+        if let Description::Bound { address, .. } = self.bound(pid, fd)? {
+            *address = Some(SocketAddress::Inet(SocketAddr::new(source, 49_152)));
+        }
+        Ok(())
     }
 
     fn bound(&mut self, pid: i32, fd: Fd) -> Res<&mut Description> {
@@ -44,19 +131,14 @@ impl World {
             }
             _ => return Err(Errno::EOPNOTSUPP.into()),
         };
+        let mut ip = None;
         let made = match address {
             SocketAddress::Inet(wanted) => {
-                if wanted.port() < 1024 {
+                if (1..1024).contains(&wanted.port()) {
                     self.need_root(pid).map_err(|_| Errno::EACCES)?;
                 }
-                let ip = wanted.ip();
-                let is_here = ip.is_unspecified()
-                    || ip.is_loopback()
-                    || self.addresses.iter().any(|known| known.address == ip);
-                if !is_here {
-                    return Err(Errno::EADDRNOTAVAIL.into());
-                }
-                if self.is_taken(kind, address, shares) {
+                ip = Some(self.local(pid, wanted.ip())?);
+                if wanted.port() != 0 && self.is_taken(kind, address, shares) {
                     return Err(Errno::EADDRINUSE.into());
                 }
                 None
@@ -69,7 +151,11 @@ impl World {
             ..
         } = self.bound(pid, fd)?
         {
-            *known = Some(address.clone());
+            let mut named = address.clone();
+            if let (SocketAddress::Inet(inner), Some(ip)) = (&mut named, ip) {
+                inner.set_ip(ip);
+            }
+            *known = Some(named);
             *place = made;
         }
         Ok(())
@@ -135,6 +221,9 @@ impl World {
         let Description::Bound { kind: own, .. } = *self.bound(pid, fd)? else {
             return Err(Errno::EOPNOTSUPP.into());
         };
+        if let (SocketAddress::Inet(peer), false) = (address, own.listens()) {
+            return self.choose_source(pid, fd, *peer);
+        }
         let SocketAddress::Unix(path) = address else {
             return match self.is_taken(own, address, false) {
                 true => Ok(()),

@@ -7,6 +7,9 @@
 #![cfg_attr(target_os = "freebsd", allow(clippy::unwrap_used, clippy::panic))]
 
 #[cfg(target_os = "freebsd")]
+#[path = "../amended/mod.rs"]
+mod amended;
+#[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
 mod jails;
@@ -16,6 +19,8 @@ mod openings;
 mod shipped;
 #[cfg(target_os = "freebsd")]
 mod unconfined;
+#[cfg(target_os = "freebsd")]
+mod why;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]

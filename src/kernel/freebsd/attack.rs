@@ -1,11 +1,11 @@
-//! The calls of an intruder, for `jailrunctl attest`. Marshalling, and nothing else.
+//! The calls of an intruder, for `jailrunctl attest` and `why`. Marshalling, and nothing else.
 
 use std::ffi::{c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::FreeBsd;
 use super::wire::{c_string, checked, counted, last};
-use crate::kernel::attack::{Attack, Memory, Socket};
+use crate::kernel::attack::{Access, Attack, Memory, Socket};
 use crate::kernel::{Errno, Failure, Fd, Outcome, Pid};
 
 const SYS_KLDLOAD: c_int = 304;
@@ -103,6 +103,21 @@ impl Attack for FreeBsd {
         // SAFETY: `path` is NUL-terminated and outlives the call.
         let result = unsafe { libc::mknod(path.as_ptr(), mode, NO_DEVICE) };
         checked("mknod", result).map(drop)
+    }
+
+    fn access(&mut self, path: &str, access: Access) -> Outcome<()> {
+        let path = c_string("access", path)?;
+        let mode = match access {
+            Access::Read => libc::R_OK,
+            Access::Write => libc::W_OK,
+            Access::Execute => libc::X_OK,
+            Access::ReadAndSearch => libc::R_OK | libc::X_OK,
+            Access::WriteAndSearch => libc::W_OK | libc::X_OK,
+        };
+        // SAFETY: `path` is NUL-terminated and outlives the call.
+        let result =
+            unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), mode, libc::AT_EACCESS) };
+        checked("access", result).map(drop)
     }
 
     fn link(&mut self, from: &str, to: &str) -> Outcome<()> {
