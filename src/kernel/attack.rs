@@ -2,7 +2,7 @@
 //! `jailrunctl attest` alone. One method per call, as in [`Kernel`]; what an attempt amounts to is
 //! decided in `crate::attest`. jailrun(8) itself calls none of them, so they aren't in it.
 
-use super::{Fd, Kernel, Outcome, Pid};
+use super::{At, Fd, Kernel, Outcome, Pid};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// What socket(2) is asked for.
@@ -42,7 +42,7 @@ pub trait Attack: Kernel {
 
     /// mknod(2) of a character device with a number that no driver has.
     fn mknod(&mut self, path: &str) -> Outcome<()>;
-    fn link(&mut self, from: &str, to: &str) -> Outcome<()>;
+    fn linkat(&mut self, from: At, name: &str, to: At, new: &str) -> Outcome<()>;
     fn chroot(&mut self, path: &str) -> Outcome<()>;
     fn fchdir(&mut self, directory: Fd) -> Outcome<()>;
     fn kldload(&mut self, module: &str) -> Outcome<()>;
