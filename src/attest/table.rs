@@ -25,6 +25,8 @@ const NO_LINE: &str = "no line of a profile: this is the kernel's to refuse";
 const ENFORCE: &str = "[capsicum]: mode = \"enforce\"";
 /// prison_priv_check in sys/kern/kern_jail.c.
 const NO_PRIVILEGE: &str = "no jail has the privilege, whatever it is allowed";
+const ROOT_OF_A_JAIL: &str =
+    "\"..\" ends at the root of the jail, whatever the process made its own";
 const ANOTHER_JAIL: &str = "a jail has to do with itself and its own children alone";
 const NO_MODE: &str = "a service is in capability mode or not: where it isn't, this isn't attested";
 const NO_ROOT: &str = "user: one other than root; allow without \"suser\"";
@@ -72,6 +74,8 @@ attempts! {
     "chroot", "change its root", [EPERM], [],
         "it has one more way out of a root, if a directory ever leaks into it",
         "no line of a profile: security.bsd.unprivileged_chroot=0 on the host";
+    "chroot-out", "leave the root by changing it below where it stands", [EPERM ENOENT], [],
+        "it reaches files of the host that aren't in the root", NO_LINE, never ROOT_OF_A_JAIL;
     "mount", "mount a file system", [EPERM], [ENOENT],
         "it covers files of the root, or brings in others", NO_ROOT;
     "unmount", "unmount a file system", [EPERM], [ENOENT],
@@ -192,6 +196,7 @@ fn tried<K: Attack>(kernel: &mut K, name: &str, target: &Target) -> Tried {
         "device-node" => files::device_node(kernel),
         "devices" => files::devices(kernel, target),
         "chroot" => files::chroot(kernel),
+        "chroot-out" => files::chroot_out(kernel, target),
         "mount" => files::mount(kernel),
         "unmount" => files::unmount(kernel),
         "see-mounts" => files::see_mounts(kernel),
