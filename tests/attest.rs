@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use jailrun::attest::ladder::climb;
-use jailrun::attest::table::ATTEMPTS;
+use jailrun::attest::table::{ATTEMPTS, make};
 use jailrun::attest::verdict::{Verdict, judge};
-use jailrun::attest::{Shared, Target};
+use jailrun::attest::{Seen, Shared, Target};
 use jailrun::ctl::{args, attest};
 use jailrun::kernel::attack::Attack;
-use jailrun::kernel::{Ending, Errno, Filesystem, Kernel, MountFlags, Nmount};
+use jailrun::kernel::{At, Ending, Errno, Filesystem, JailValue, Kernel, MountFlags, Nmount, Open};
+use jailrun::plan::capability::{Capability, Descriptor, Use};
 use jailrun::plan::{ChildPlan, Then};
 use jailrun::sim::{Faults, Report, Sim, Start, World};
 use jailrun::supervise::watch::Ears;
@@ -166,13 +167,8 @@ fn place(read_only: bool) -> Nmount {
     }
 }
 
-/// The canary: an attempt that sees no hole here would see none in a jail either.
-#[test]
-fn as_root_on_the_host_every_attempt_that_is_modelled_sees_its_hole() {
-    let mut world = host(CLOSED);
-    // Somebody else's, which root runs as somebody else.
-    world.file("/mnt/program", 0o4755, 80, 80, b"program");
-    let child = ChildPlan {
+fn root_of_the_host() -> ChildPlan {
+    ChildPlan {
         then: Then::Execute,
         program: "/bin/sh".to_string(),
         arguments: vec!["sh".to_string()],
@@ -189,26 +185,50 @@ fn as_root_on_the_host_every_attempt_that_is_modelled_sees_its_hole() {
         procctl: Vec::new(),
         capability: None,
         sockets: 0,
-    };
-    let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
-        let target = Shared::new(Target {
-            child,
-            jail: None,
-            outside: kernel.getpid(),
-            mounts: vec![place(true), place(false)],
-            foreign: Vec::new(),
-            listeners: Vec::new(),
-            segment: Some(1),
-            passed: None,
-            is_throwaway: true,
-            most_processes: None,
-            most_memory: None,
-        });
+    }
+}
+
+/// Where nothing confines.
+fn unconfined(kernel: &mut Sim) -> Target {
+    let other = kernel
+        .jail_create(&vec![
+            ("name".to_string(), JailValue::Text("other".to_string())),
+            ("path".to_string(), JailValue::Text("/".to_string())),
+            ("persist".to_string(), JailValue::Flag),
+        ])
+        .unwrap();
+    Target {
+        child: root_of_the_host(),
+        jail: None,
+        outside: kernel.getpid(),
+        mounts: vec![place(true), place(false)],
+        foreign: Vec::new(),
+        listeners: Vec::new(),
+        segment: Some(1),
+        other: other.id,
+        passed: None,
+        is_throwaway: true,
+        most_processes: None,
+        most_memory: None,
+    }
+}
+
+/// A process of the tester's closes all that it holds, and capability mode is another matter: below.
+fn is_apart(name: &str) -> bool {
+    name == "leftover-descriptors" || name == "devices" || name.starts_with("capability-")
+}
+
+/// The canary: an attempt that sees no hole here would see none in a jail either.
+#[test]
+fn as_root_on_the_host_every_attempt_that_is_modelled_sees_its_hole() {
+    let mut world = host(CLOSED);
+    // Somebody else's, which root runs as somebody else.
+    world.file("/mnt/program", 0o4755, 80, 80, b"program");
+    let report = Sim::run(world, &Start::root(), Faults::none(), |kernel| {
+        let target = Shared::new(unconfined(kernel));
         let mut ears = Ears::open(kernel, None).unwrap();
-        // A process of the tester's closes all that it holds.
-        let shown = |name: &str| name != "leftover-descriptors" && name != "devices";
         let mut unseen = Vec::new();
-        for attempt in ATTEMPTS.iter().filter(|attempt| shown(attempt.name)) {
+        for attempt in ATTEMPTS.iter().filter(|attempt| !is_apart(attempt.name)) {
             if kernel.cannot_show(attempt.name).is_some() {
                 continue;
             }
@@ -221,4 +241,83 @@ fn as_root_on_the_host_every_attempt_that_is_modelled_sees_its_hole() {
         0
     });
     assert_eq!(report.ending, Ending::Exited(0));
+}
+
+#[test]
+fn a_device_and_a_descriptor_that_was_left_open_are_found() {
+    let mut world = host(CLOSED);
+    world.file("/dev/pci", 0o644, 0, 0, b"");
+    let report = Sim::run(world, &Start::root(), Faults::none(), |kernel| {
+        let target = unconfined(kernel);
+        for name in ["devices", "leftover-descriptors"] {
+            let seen = make(kernel, name, &target);
+            assert!(matches!(seen, Seen::Open(_)), "{name}: {seen:?}");
+        }
+        0
+    });
+    assert_eq!(report.ending, Ending::Exited(0));
+}
+
+/// What the attempts of capability mode meet, in it or where it should have been entered and wasn't.
+fn met(is_entered: bool) -> Vec<(&'static str, Verdict)> {
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&all);
+    let report = Sim::run(
+        host(CLOSED),
+        &Start::root(),
+        Faults::none(),
+        move |kernel| {
+            let directory = kernel.openat(At::Cwd, "/mnt", Open::Directory).unwrap();
+            let mut target = unconfined(kernel);
+            let granted = Descriptor {
+                fd: directory,
+                purpose: Use::Root,
+                path: Some("/mnt".to_string()),
+                stays: true,
+            };
+            if is_entered {
+                let rights = granted.purpose.rights();
+                kernel.cap_rights_limit(directory, rights).unwrap();
+                kernel.cap_enter().unwrap();
+            }
+            target.child.capability = Some(Capability {
+                descriptors: vec![granted],
+                execute: directory,
+                arguments: Vec::new(),
+                environment: Vec::new(),
+            });
+            for attempt in ATTEMPTS {
+                let is_shown = kernel.cannot_show(attempt.name).is_none();
+                if is_shown && attempt.name.starts_with("capability-") {
+                    let seen = make(kernel, attempt.name, &target);
+                    let found = judge(attempt, seen, &BTreeMap::new());
+                    told.lock().unwrap().push((attempt.name, found.verdict));
+                }
+            }
+            0
+        },
+    );
+    assert_eq!(report.ending, Ending::Exited(0));
+    let all = all.lock().unwrap();
+    all.clone()
+}
+
+#[test]
+fn what_capability_mode_alone_refuses_is_open_before_it_is_entered_and_refused_after() {
+    let outside = met(false);
+    assert_eq!(outside.len(), 5);
+    for (name, verdict) in outside {
+        assert_eq!(verdict, Verdict::Open, "{name}");
+    }
+    let refused = |errno| Verdict::Refused(Some(errno));
+    assert_eq!(
+        met(true),
+        [
+            ("capability-path", refused(Errno::ECAPMODE)),
+            ("capability-rights", refused(Errno::ENOTCAPABLE)),
+            ("capability-connect", refused(Errno::ECAPMODE)),
+            ("capability-signal", refused(Errno::ECAPMODE)),
+            ("capability-sysctl", refused(Errno::EPERM)),
+        ]
+    );
 }

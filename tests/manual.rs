@@ -2,6 +2,7 @@
 //! exit status and key of a profile, each in its place.
 #![allow(clippy::unwrap_used)]
 
+use jailrun::attest::table::ATTEMPTS;
 use jailrun::ctl::args;
 use jailrun::error::Error;
 use jailrun::exit::Exit;
@@ -85,6 +86,23 @@ fn every_verb_and_no_other_has_its_operands_and_options_in_the_manual() {
         assert!(!page.contains(&format!("Cm {verb}")), "{verb} isn't built");
         assert!(!verbs.contains(verb));
     }
+}
+
+#[test]
+fn every_attempt_and_no_other_is_in_the_manual_as_the_table_has_it() {
+    let Some(page) = page("jailrunctl.8") else {
+        return;
+    };
+    let list = section(&page, "ATTEMPTS").split("\n.El").next().unwrap();
+    let described: Vec<(&str, String)> = items(list, "Cm ")
+        .iter()
+        .map(|(name, text)| (*name, text.trim_end().to_string()))
+        .collect();
+    let known: Vec<(&str, String)> = ATTEMPTS
+        .iter()
+        .map(|attempt| (attempt.name, attempt.tries.replace('"', "\\(dq")))
+        .collect();
+    assert_eq!(described, known);
 }
 
 #[test]

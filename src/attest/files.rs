@@ -5,6 +5,7 @@ use crate::kernel::attack::Attack;
 use crate::kernel::{
     At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, MountFlags, Nmount, Open, Unlink,
 };
+use crate::launch::child;
 use crate::plan::STATE;
 use crate::plan::child::FIRST;
 
@@ -13,15 +14,16 @@ const ABSENT: &str = "/jailrun-attest-absent";
 /// Above this nobody looks for descriptors: closefrom(2) of the launch has no end, and a leak has a number.
 const MOST_DESCRIPTORS: i32 = 4096;
 
-pub fn password_file<K: Kernel>(kernel: &mut K) -> Tried {
-    readable(kernel, &["/etc/master.passwd", "/etc/spwd.db"])
+pub fn password_file<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
+    readable(kernel, target, &["/etc/master.passwd", "/etc/spwd.db"])
 }
 
 /// The first that can be opened for reading; else how the last was refused.
-fn readable<K: Kernel>(kernel: &mut K, paths: &[&str]) -> Tried {
+fn readable<K: Kernel>(kernel: &mut K, target: &Target, paths: &[&str]) -> Tried {
     let mut last = Errno::ENOENT;
     for path in paths {
-        match kernel.openat(At::Cwd, path, Open::Read) {
+        let (at, name) = target.reach(path);
+        match kernel.openat(at, &name, Open::Read) {
             Ok(_) => return open(*path),
             // The one that is there says more than those that aren't.
             Err(failure) if failure.errno == Errno::ENOENT => {}
@@ -75,9 +77,10 @@ pub fn hard_link<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
     let places: Vec<String> = writable(target).map(|mount| mount.target.clone()).collect();
     for place in places.iter().map(String::as_str).chain(["/"]) {
         let name = name_in(kernel, place);
-        match kernel.link(&target.child.program, &name) {
+        let (from, to) = (target.reach(&target.child.program), target.reach(&name));
+        match kernel.linkat(from.0, &from.1, to.0, &to.1) {
             Ok(()) => {
-                kernel.unlinkat(At::Cwd, &name, Unlink::File)?;
+                kernel.unlinkat(to.0, &to.1, Unlink::File)?;
                 return open(format!("{} as {name}", target.child.program));
             }
             Err(failure) => last = failure,
@@ -89,9 +92,11 @@ pub fn hard_link<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
 pub fn read_only_mounts<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
     let mut last = None;
     for mount in target.mounts.iter().filter(|mount| mount.flags.read_only) {
-        match write(kernel, &mount.target) {
+        match write(kernel, target, &mount.target) {
             Ok(()) => return open(&*mount.target),
-            Err(failure) if [Errno::EROFS, Errno::EACCES].contains(&failure.errno) => {
+            Err(failure)
+                if [Errno::EROFS, Errno::EACCES, Errno::ENOTCAPABLE].contains(&failure.errno) =>
+            {
                 last = Some(failure);
             }
             Err(failure) => return Err(failure),
@@ -101,33 +106,42 @@ pub fn read_only_mounts<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
 }
 
 /// Opens a file for writing and writes nothing, or makes one in a directory and takes it away.
-fn write<K: Kernel>(kernel: &mut K, path: &str) -> Result<(), Failure> {
-    let stat = kernel.lstatat(At::Cwd, path)?;
+fn write<K: Kernel>(kernel: &mut K, target: &Target, path: &str) -> Result<(), Failure> {
+    let (at, there) = target.reach(path);
+    let stat = kernel.lstatat(at, &there)?;
     if stat.kind != crate::kernel::FileKind::Directory {
-        let fd = kernel.openat(At::Cwd, path, Open::Append(0o600))?;
+        let fd = kernel.openat(at, &there, Open::Append(0o600))?;
         return kernel.close(fd);
     }
-    let name = name_in(kernel, path);
-    let fd = kernel.openat(At::Cwd, &name, Open::CreateNew(0o600))?;
+    let (at, name) = target.reach(&name_in(kernel, path));
+    let fd = kernel.openat(at, &name, Open::CreateNew(0o600))?;
     kernel.close(fd)?;
-    kernel.unlinkat(At::Cwd, &name, Unlink::File)
+    kernel.unlinkat(at, &name, Unlink::File)
 }
 
 /// An empty file is no program: the kernel that gets as far as to say so (ENOEXEC) would have run one.
 pub fn execute_written<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
     let mut last = None;
     for mount in writable(target) {
-        let name = name_in(kernel, &mount.target);
-        let Ok(fd) = kernel.openat(At::Cwd, &name, Open::CreateNew(0o700)) else {
+        let path = name_in(kernel, &mount.target);
+        let (at, name) = target.reach(&path);
+        let Ok(fd) = kernel.openat(at, &name, Open::CreateNew(0o700)) else {
             // Not for the service to write.
             continue;
         };
         kernel.fchmod(fd, 0o700)?;
         kernel.close(fd)?;
-        let executed = kernel.execve(&name, std::slice::from_ref(&name), &[]);
-        kernel.unlinkat(At::Cwd, &name, Unlink::File)?;
+        let executed = match at {
+            At::Cwd => kernel.execve(&path, std::slice::from_ref(&path), &[]),
+            At::Dir(_) => kernel
+                .openat(at, &name, Open::Execute)
+                .and_then(|fd| kernel.fexecve(fd, std::slice::from_ref(&path), &[])),
+        };
+        kernel.unlinkat(at, &name, Unlink::File)?;
         match executed {
-            Err(failure) if failure.errno == Errno::EACCES => last = Some(failure),
+            Err(failure) if [Errno::EACCES, Errno::ENOTCAPABLE].contains(&failure.errno) => {
+                last = Some(failure);
+            }
             Err(failure) if failure.errno == Errno::ENOEXEC => return open(&*mount.target),
             Err(failure) => return Err(failure),
             Ok(_) => return open(&*mount.target),
@@ -141,7 +155,7 @@ pub fn device_node<K: Attack>(kernel: &mut K) -> Tried {
     open("a device node")
 }
 
-pub fn devices<K: Kernel>(kernel: &mut K) -> Tried {
+pub fn devices<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
     let paths = [
         "/dev/mem",
         "/dev/kmem",
@@ -158,12 +172,32 @@ pub fn devices<K: Kernel>(kernel: &mut K) -> Tried {
         "/dev/vtbd0",
         "/dev/nvme0",
     ];
-    readable(kernel, &paths)
+    readable(kernel, target, &paths)
 }
 
 pub fn chroot<K: Attack>(kernel: &mut K) -> Tried {
     kernel.chroot("/")?;
     open("chroot(2)")
+}
+
+/// The classic one: what stands above its own root is held by none any more. Which directory it is
+/// doesn't matter.
+pub fn chroot_out<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
+    kernel.chdir("/")?;
+    let mut last = nothing("it has no directory to change to");
+    let mounts = target.mounts.iter().filter(|mount| mount.target != "/");
+    for mount in mounts {
+        match kernel.chroot(&mount.target) {
+            Ok(()) => {
+                let state = format!("../../../../../../../..{STATE}");
+                kernel.lstatat(At::Cwd, &state)?;
+                return open(format!("{STATE} by way of {}", mount.target));
+            }
+            Err(failure) if failure.errno == Errno::ENOTDIR => {}
+            Err(failure) => last = Err(failure),
+        }
+    }
+    last
 }
 
 pub fn mount<K: Kernel>(kernel: &mut K) -> Tried {
@@ -195,9 +229,17 @@ pub fn see_mounts<K: Kernel>(kernel: &mut K) -> Tried {
     }
 }
 
-pub fn leftover_descriptors<K: Kernel>(kernel: &mut K) -> Tried {
+/// Beside those of the plan, and the way back.
+pub fn leftover_descriptors<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
+    let channel = child::channel(&target.child);
+    let planned = target.child.capability.iter();
+    let planned = planned.flat_map(|all| all.descriptors.iter().map(|known| known.fd));
+    let known: Vec<Fd> = planned.chain([channel]).collect();
     let mut last = Failure::new("fstat", Errno::EBADF);
-    for number in FIRST + 1..MOST_DESCRIPTORS {
+    for number in FIRST..MOST_DESCRIPTORS {
+        if known.contains(&Fd(number)) {
+            continue;
+        }
         match kernel.fstat(Fd(number)) {
             Ok(stat) => return open(format!("descriptor {number} ({:?})", stat.kind)),
             Err(failure) => last = failure,

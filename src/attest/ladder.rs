@@ -6,17 +6,12 @@ use super::{Seen, Shared, Target};
 use crate::error::Error;
 use crate::kernel::attack::Attack;
 use crate::kernel::{At, Errno, Failure, Fd, Kernel, Open, Pid, signal};
+use crate::launch::capability::highest;
 use crate::launch::child;
 use crate::plan::ChildPlan;
 use crate::plan::child::FIRST;
 use crate::supervise::watch::{Ears, Heard};
 
-/// Where the end of the socket is over which a directory comes.
-const PASSED: Fd = Fd(FIRST + 1);
-/// Where the way back is.
-const CHANNEL: Fd = Fd(FIRST);
-/// Numbers above those of every descriptor that an attempt keeps.
-const AWAY: i32 = 10;
 /// Everybody may look it up, and ".." in it: what refuses is what is asked about.
 const PASSED_DIRECTORY: &str = "/usr";
 const PATIENCE_MS: u64 = 60_000;
@@ -152,8 +147,10 @@ fn inside<K: Kernel>(
     passed: Option<Fd>,
     act: impl FnOnce(&mut K, Option<Fd>) -> String,
 ) -> i32 {
-    let spare = passed.map(|_| PASSED);
-    if keep(kernel, writer, passed).is_err() {
+    let channel = child::channel(child);
+    // Over which a directory comes: above what the service has.
+    let spare = passed.map(|_| Fd(highest(child).0 + 1));
+    if keep(kernel, child, writer, passed).is_err() {
         return 71;
     }
     let entered = match jail {
@@ -166,7 +163,7 @@ fn inside<K: Kernel>(
     };
     let words = words.as_bytes();
     // Nobody is left to hear that it can't be told.
-    let _ = kernel.write(CHANNEL, words.get(..MOST).unwrap_or(words));
+    let _ = kernel.write(channel, words.get(..MOST).unwrap_or(words));
     0
 }
 
@@ -183,20 +180,31 @@ fn told(kind: char, failure: &Failure, what: &str) -> String {
     format!("{kind}{what}\n{}\n{}", failure.errno.0, failure.text)
 }
 
-/// 0 to 2 are nothing, 3 the way back, 4 the socket; all others are closed.
-fn keep<K: Kernel>(kernel: &mut K, writer: Fd, passed: Option<Fd>) -> Result<(), Failure> {
-    let writer = kernel.dup_from(writer, AWAY)?;
-    let passed = passed.map(|fd| kernel.dup_from(fd, AWAY)).transpose()?;
+/// 0 to 2 are nothing, the channel's number is the way back, and the one above all is the socket; all
+/// others are closed, those of the service's own sockets too: nobody waits for them here.
+fn keep<K: Kernel>(
+    kernel: &mut K,
+    plan: &ChildPlan,
+    writer: Fd,
+    passed: Option<Fd>,
+) -> Result<(), Failure> {
+    let (channel, highest) = (child::channel(plan), highest(plan));
+    let writer = kernel.dup_from(writer, highest.0 + 2)?;
+    let passed = passed
+        .map(|fd| kernel.dup_from(fd, highest.0 + 2))
+        .transpose()?;
     let null = kernel.openat(At::Cwd, "/dev/null", Open::Device)?;
     for number in 0..3 {
         kernel.dup2(null, Fd(number), true)?;
     }
-    kernel.dup2(writer, CHANNEL, false)?;
+    kernel.dup2(writer, channel, false)?;
     if let Some(passed) = passed {
-        kernel.dup2(passed, PASSED, false)?;
-        kernel.closefrom(PASSED.0 + 1);
-    } else {
-        kernel.closefrom(CHANNEL.0 + 1);
+        kernel.dup2(passed, Fd(highest.0 + 1), false)?;
+    }
+    kernel.closefrom(highest.0 + if passed.is_some() { 2 } else { 1 });
+    for number in (FIRST..=highest.0).filter(|number| *number != channel.0) {
+        // Most of them aren't open.
+        let _ = kernel.close(Fd(number));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! What counts is what the kernel answers, never what the profile says. An attempt that this kernel or
 //! this way of looking can't decide is told as "not attested", never as refused.
 
+mod capability;
 mod files;
 pub mod ladder;
 mod network;
@@ -14,8 +15,9 @@ pub mod table;
 pub mod throwaway;
 pub mod verdict;
 
-use crate::kernel::{Failure, Fd, Nmount, Outcome, Pid};
+use crate::kernel::{At, Failure, Fd, JailId, Nmount, Outcome, Pid};
 use crate::plan::ChildPlan;
+use crate::plan::capability::Use;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -59,6 +61,8 @@ pub struct Target {
     pub listeners: Vec<SocketAddr>,
     /// A shared memory segment of the host. By its id: keys are each jail's own.
     pub segment: Option<i32>,
+    /// A jail of somebody else's.
+    pub other: JailId,
     /// A local socket whose other end holds a directory of the host.
     pub passed: Option<Fd>,
     /// Nobody else is in the jail: it may be exhausted.
@@ -69,3 +73,40 @@ pub struct Target {
 }
 
 pub type Shared = Arc<Target>;
+
+impl Target {
+    pub fn is_in_capability_mode(&self) -> bool {
+        self.child.capability.is_some()
+    }
+
+    /// The directories that it has descriptors on in capability mode.
+    fn directories(&self) -> impl Iterator<Item = (Fd, &str)> {
+        let all = self
+            .child
+            .capability
+            .iter()
+            .flat_map(|all| &all.descriptors);
+        all.filter_map(|known| match known.purpose {
+            Use::Root | Use::Writable { .. } | Use::Devices | Use::Sockets => {
+                Some((known.fd, known.path.as_deref()?))
+            }
+            _ => None,
+        })
+    }
+
+    /// How a path inside is reached: by its name, or in capability mode below the nearest directory that
+    /// was granted, which is how an intruder would.
+    fn reach(&self, path: &str) -> (At, String) {
+        let below = |(fd, directory): (Fd, &str)| {
+            let rest = path.strip_prefix(directory.trim_end_matches('/'))?;
+            let is_below = rest.is_empty() || rest.starts_with('/');
+            is_below.then(|| (fd, rest.trim_start_matches('/').to_string()))
+        };
+        let nearest = self.directories().filter_map(below);
+        match nearest.min_by_key(|(_, rest)| rest.len()) {
+            None => (At::Cwd, path.to_string()),
+            Some((fd, rest)) if rest.is_empty() => (At::Dir(fd), ".".to_string()),
+            Some((fd, rest)) => (At::Dir(fd), rest),
+        }
+    }
+}

@@ -2,11 +2,9 @@
 
 use super::{Seen, Target, Tried, nothing, open};
 use crate::kernel::attack::Attack;
-use crate::kernel::{At, FileKind, Filesystem, Ids, JailId, JailValue, Kernel, Open};
+use crate::kernel::{FileKind, Filesystem, Ids, JailValue, Kernel, Open};
 
 const WHEEL: u32 = 0;
-/// Higher than jails are numbered.
-const NO_JAIL: JailId = JailId(999_999);
 /// Looked through for set-user-ID programs at most, in directories and files.
 const MOST_LOOKS: usize = 20_000;
 
@@ -34,6 +32,10 @@ pub fn setuid_program<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
     let Some(program) = find_setuid(kernel, target) else {
         return nothing("there is none");
     };
+    if target.is_in_capability_mode() {
+        let why = format!("nobody can watch {program}, which capability mode gives no power");
+        return Ok(Seen::NotShown(why));
+    }
     let path = program.clone();
     let child = kernel.fork(move |kernel| {
         let words = [path.clone(), "--jailrun-attest".to_string()];
@@ -67,13 +69,14 @@ fn find_setuid<K: Kernel>(kernel: &mut K, target: &Target) -> Option<String> {
     let mut places: Vec<String> = mounts.map(|mount| mount.target.clone()).collect();
     while let Some(place) = places.pop() {
         left = left.checked_sub(1)?;
-        let Ok(stat) = kernel.lstatat(At::Cwd, &place) else {
+        let (at, name) = target.reach(&place);
+        let Ok(stat) = kernel.lstatat(at, &name) else {
             continue;
         };
         match stat.kind {
             FileKind::Regular if stat.mode & 0o4001 == 0o4001 => return Some(place),
             FileKind::Directory => {
-                let Ok(fd) = kernel.openat(At::Cwd, &place, Open::Directory) else {
+                let Ok(fd) = kernel.openat(at, &name, Open::Directory) else {
                     continue;
                 };
                 let names = kernel.readdir(fd).unwrap_or_default();
@@ -109,8 +112,9 @@ pub fn lock_memory<K: Attack>(kernel: &mut K) -> Tried {
     open("mlock(2)")
 }
 
-pub fn attach_jail<K: Kernel>(kernel: &mut K) -> Tried {
-    kernel.jail_attach(NO_JAIL)?;
+/// EINVAL: root of a jail looks for it among the jail's own children.
+pub fn attach_jail<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
+    kernel.jail_attach(target.other)?;
     open("jail_attach(2)")
 }
 

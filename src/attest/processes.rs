@@ -27,6 +27,11 @@ pub fn signal<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
 /// The sibling has itself traced, and executes the service's program: only an exec ends what protects a
 /// process whose ids have changed (P_SUGID), and as it is traced it stops before its first instruction.
 pub fn debug_sibling<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
+    if target.is_in_capability_mode() {
+        // The whole call is refused there; where it isn't, nothing below is reached in this way.
+        kernel.ptrace_me()?;
+        return open("ptrace(2) in capability mode");
+    }
     let (program, words) = (target.child.program.clone(), target.child.arguments.clone());
     let sibling = kernel.fork(move |kernel| {
         if let Err(failure) = kernel.ptrace_me() {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::host::{self, Purpose};
 use crate::instances::{self, Status, seconds};
 use crate::kernel::attack::{Attack, Socket};
-use crate::kernel::{Errno, Failure, Fd, Kernel, Limit, Nmount};
+use crate::kernel::{Errno, Failure, Fd, JailValue, Kernel, Limit, Nmount, OwnedJail};
 use crate::launch::child::Given;
 use crate::launch::journal::{self, Head, Journal, Story};
 use crate::launch::{self, cleanup, instance, writers};
@@ -272,6 +272,7 @@ struct Facts {
     sockets: Vec<Fd>,
     listeners: Vec<SocketAddr>,
     segment: Option<i32>,
+    other: OwnedJail,
     outside: crate::kernel::Pid,
 }
 
@@ -298,11 +299,13 @@ impl Facts {
             .collect();
         let outside = kernel.getpid();
         let segment = segment(kernel, outside.0).map_err(step)?;
+        let other = other(kernel, outside.0).map_err(step)?;
         let mut facts = Facts {
             foreign,
             sockets: Vec::new(),
             listeners: Vec::new(),
             segment,
+            other,
             outside,
         };
         for address in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
@@ -349,6 +352,7 @@ impl Facts {
             foreign: self.foreign.clone(),
             listeners: self.listeners.clone(),
             segment: self.segment,
+            other: self.other.id,
             passed: None,
             is_throwaway: rules.is_some(),
             most_processes: limit("maxproc", Limit::Maxproc),
@@ -361,6 +365,7 @@ impl Facts {
         if let Some(segment) = self.segment {
             kernel.shm_remove(segment).map_err(step)?;
         }
+        kernel.close(self.other.descriptor).map_err(step)?;
         for socket in self.sockets {
             kernel.close(socket).map_err(step)?;
         }
@@ -375,6 +380,18 @@ fn segment<K: Attack>(kernel: &mut K, pid: i32) -> Result<Option<i32>, Failure> 
         Err(failure) if failure.errno == Errno::ENOSYS => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// A jail in which nobody is: it goes with its only descriptor.
+fn other<K: Kernel>(kernel: &mut K, pid: i32) -> Result<OwnedJail, Failure> {
+    kernel.jail_create(&vec![
+        (
+            "name".to_string(),
+            JailValue::Text(format!("attest-other-{pid}")),
+        ),
+        ("path".to_string(), JailValue::Text("/".to_string())),
+        ("persist".to_string(), JailValue::Flag),
+    ])
 }
 
 fn listen<K: Attack>(kernel: &mut K, address: IpAddr) -> Result<(Fd, SocketAddr), Failure> {

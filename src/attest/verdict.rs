@@ -53,7 +53,7 @@ pub fn judge(attempt: &'static Attempt, seen: Seen, listed: &BTreeMap<String, St
         Seen::Open(detail) => (open(), detail),
         Seen::Nothing(detail) => (Verdict::Refused(None), detail),
         Seen::NotShown(detail) => (Verdict::NotAttested, detail),
-        Seen::Refused(failure) if attempt.refusals.contains(&failure.errno) => {
+        Seen::Refused(failure) if attempt.is_refused_by(failure.errno) => {
             (Verdict::Refused(Some(failure.errno)), failure.to_string())
         }
         Seen::Refused(failure) if attempt.consents.contains(&failure.errno) => {

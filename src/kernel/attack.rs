@@ -2,7 +2,7 @@
 //! `jailrunctl attest` and `why` alone. One method per call, as in [`Kernel`]; what an attempt amounts to is
 //! decided in `crate::attest`. jailrun(8) itself calls none of them, so they aren't in it.
 
-use super::{Fd, Kernel, Outcome, Pid};
+use super::{At, Fd, Kernel, Outcome, Pid};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// What socket(2) is asked for.
@@ -56,7 +56,7 @@ pub trait Attack: Kernel {
     /// faccessat(2) with AT_EACCESS. Knows nothing of noexec, and opens nothing: a fifo or a device
     /// notices nothing of it.
     fn access(&mut self, path: &str, access: Access) -> Outcome<()>;
-    fn link(&mut self, from: &str, to: &str) -> Outcome<()>;
+    fn linkat(&mut self, from: At, name: &str, to: At, new: &str) -> Outcome<()>;
     fn chroot(&mut self, path: &str) -> Outcome<()>;
     fn fchdir(&mut self, directory: Fd) -> Outcome<()>;
     fn kldload(&mut self, module: &str) -> Outcome<()>;

@@ -14,11 +14,9 @@
 //! fn skip<K: Kernel>(unprivileged: Unprivileged<'_, K>) { let _ = unprivileged.enter_capability_mode(); }
 //! ```
 
-use crate::kernel::{
-    At, Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, Rights, SocketAddress, SocketKind,
-    UNLIMITED,
-};
-use crate::plan::capability::{Capability, Descriptor};
+use super::capability::give_names_up;
+use crate::kernel::{Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, UNLIMITED};
+use crate::plan::capability::Capability;
 use crate::plan::child::FIRST;
 use crate::plan::{ChildPlan, Then};
 
@@ -39,7 +37,7 @@ pub struct Stopped {
     pub failure: Failure,
 }
 
-fn at(stage: &'static str) -> impl Fn(Failure) -> Stopped {
+pub(super) fn at(stage: &'static str) -> impl Fn(Failure) -> Stopped {
     move |failure| Stopped { stage, failure }
 }
 
@@ -248,8 +246,9 @@ fn restrict<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> 
 }
 
 /// The same ladder into a jail that runs already, where root can give nothing up any more
-/// (allow.nosuser): root goes first, and the descriptor gives the right to attach. What is above 3 is
-/// closed but for `spare`; at the end the process is what a service is before its exec.
+/// (allow.nosuser): root goes first, and the descriptor gives the right to attach. What is above the
+/// channel is closed but for `spare`, which is above all that the plan numbers; at the end the process is
+/// what a service is before its exec, in capability mode where a service is.
 pub fn enter<K: Kernel>(
     kernel: &mut K,
     plan: &ChildPlan,
@@ -257,8 +256,7 @@ pub fn enter<K: Kernel>(
     spare: Option<Fd>,
 ) -> Result<(), Stopped> {
     let Outside { kernel, plan } = Outside::new(kernel, plan, &Given::default())?;
-    let lowest = spare.map_or(FIRST, |spare| spare.0) + 1;
-    kernel.closefrom(lowest);
+    kernel.closefrom(spare.unwrap_or(channel(plan)).0 + 1);
     let stage = "attach to the jail";
     let (_, jail) = kernel
         .jail_open(jail)
@@ -272,7 +270,11 @@ pub fn enter<K: Kernel>(
         Err(failure) if failure.errno == Errno::EACCES => {}
         other => other.map_err(at("enter the working directory"))?,
     }
-    restrict(kernel, plan)
+    restrict(kernel, plan)?;
+    match &plan.capability {
+        Some(capability) => give_names_up(kernel, plan, capability, spare),
+        None => Ok(()),
+    }
 }
 
 fn stage_of(control: Procctl) -> &'static str {
@@ -309,19 +311,7 @@ impl<'a, K: Kernel> Confined<'a, K> {
         capability: &'a Capability,
     ) -> Result<Capable<'a, K>, Stopped> {
         let (kernel, plan) = (self.kernel, self.plan);
-        for descriptor in &capability.descriptors {
-            open(kernel, descriptor, capability.is_static())?;
-        }
-        let highest = capability.descriptors.iter().map(|known| known.fd.0).max();
-        kernel.closefrom(highest.unwrap_or(0).max(channel(plan).0) + 1);
-        for descriptor in &capability.descriptors {
-            limit(kernel, descriptor)?;
-        }
-        // It has to tell a failure, and nothing more.
-        kernel
-            .cap_rights_limit(channel(plan), Rights::WRITE)
-            .map_err(at("limit the channel"))?;
-        kernel.cap_enter().map_err(at("enter capability mode"))?;
+        give_names_up(kernel, plan, capability, None)?;
         Ok(Capable {
             kernel,
             plan,
@@ -358,65 +348,8 @@ fn environment<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Vec<String> {
     environment
 }
 
-/// The kernel gives the lowest free number, but not behind a fork(2) of a process with a kqueue(2): it
-/// passes over the one that the kqueue has there (fdcopy in sys/kern/kern_descrip.c).
-fn open<K: Kernel>(
-    kernel: &mut K,
-    descriptor: &Descriptor,
-    is_static: bool,
-) -> Result<(), Stopped> {
-    let Some(path) = &descriptor.path else {
-        return Ok(());
-    };
-    let failed = |mut failure: Failure| {
-        failure.text = format!("descriptor {}, {path}", descriptor.fd.0);
-        at("open what the program has in capability mode")(failure)
-    };
-    let fd = match descriptor.how(is_static) {
-        Some(how) => kernel.openat(At::Cwd, path, how),
-        None => connected(kernel, path),
-    };
-    let fd = fd.map_err(failed)?;
-    if fd == descriptor.fd && !descriptor.stays {
-        return Ok(());
-    }
-    let stays = descriptor.stays;
-    kernel.dup2(fd, descriptor.fd, stays).map_err(failed)?;
-    match fd == descriptor.fd {
-        true => Ok(()),
-        false => kernel.close(fd).map_err(failed),
-    }
-}
-
-/// A message socket whose messages go to the one at a path.
-fn connected<K: Kernel>(kernel: &mut K, path: &str) -> Result<Fd, Failure> {
-    let fd = kernel.socket(SocketKind::UnixDatagram)?;
-    kernel.connect(fd, &SocketAddress::Unix(path.to_string()))?;
-    Ok(fd)
-}
-
-fn limit<K: Kernel>(kernel: &mut K, descriptor: &Descriptor) -> Result<(), Stopped> {
-    let stage = "limit what the program has in capability mode";
-    let (fd, purpose) = (descriptor.fd, &descriptor.purpose);
-    let rights = purpose.rights();
-    // What the caller closed isn't there to be limited.
-    match kernel.cap_rights_limit(fd, rights) {
-        Err(failure) if failure.errno == Errno::EBADF && descriptor.path.is_none() => return Ok(()),
-        other => other.map_err(at(stage))?,
-    }
-    if rights.holds(Rights::FCNTL) {
-        let fcntls = purpose.fcntls();
-        kernel.cap_fcntls_limit(fd, fcntls).map_err(at(stage))?;
-    }
-    if rights.holds(Rights::IOCTL) {
-        let commands: Vec<u64> = purpose.ioctls().iter().map(|(_, number)| *number).collect();
-        kernel.cap_ioctls_limit(fd, &commands).map_err(at(stage))?;
-    }
-    Ok(())
-}
-
 /// Where the channel to the supervisor is in the child, behind its sockets; all above it is closed.
-fn channel(plan: &ChildPlan) -> Fd {
+pub fn channel(plan: &ChildPlan) -> Fd {
     Fd(FIRST + i32::try_from(plan.sockets).unwrap_or(0))
 }
 

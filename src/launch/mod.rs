@@ -1,6 +1,7 @@
 //! Carries a plan out: step by step, then the child; and takes everything back, last first.
 
 pub mod address;
+pub mod capability;
 pub mod child;
 pub mod cleanup;
 pub mod instance;

@@ -12,7 +12,7 @@ use crate::kernel::{
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// What it has no model of.
-const UNSHOWN: [(&str, &str); 9] = [
+const UNSHOWN: [(&str, &str); 10] = [
     (
         "passed-directory",
         "the simulated kernel passes no descriptors",
@@ -31,6 +31,10 @@ const UNSHOWN: [(&str, &str); 9] = [
     ("host-loopback", "the simulated kernel connects nobody"),
     ("process-limit", "the simulated kernel counts no processes"),
     ("memory-limit", "the simulated kernel has no memory"),
+    (
+        "capability-parent",
+        "the simulated kernel looks nothing up in capability mode",
+    ),
 ];
 
 impl World {
@@ -60,9 +64,9 @@ impl World {
         Err(otherwise.into())
     }
 
-    fn attack_link(&mut self, pid: i32, from: &str, to: &str) -> Res<()> {
-        let source = self.find(pid, At::Cwd, from, Last::NoFollow)?.existing()?;
-        let found = self.find(pid, At::Cwd, to, Last::NoFollow)?;
+    fn attack_link(&mut self, pid: i32, from: (At, &str), to: (At, &str)) -> Res<()> {
+        let source = self.find(pid, from.0, from.1, Last::NoFollow)?.existing()?;
+        let found = self.find(pid, to.0, to.1, Last::NoFollow)?;
         if found.place.is_some() {
             return Err(Errno::EEXIST.into());
         }
@@ -166,9 +170,9 @@ impl Attack for Sim {
         self.call("access", || path.to_string(), act)
     }
 
-    fn link(&mut self, from: &str, to: &str) -> Outcome<()> {
-        let act = |world: &mut World, pid| world.attack_link(pid, from, to);
-        self.call("link", || format!("{from}, {to}"), act)
+    fn linkat(&mut self, from: At, name: &str, to: At, new: &str) -> Outcome<()> {
+        let act = |world: &mut World, pid| world.attack_link(pid, (from, name), (to, new));
+        self.call("linkat", || format!("{name}, {new}"), act)
     }
 
     fn chroot(&mut self, path: &str) -> Outcome<()> {

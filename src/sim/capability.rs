@@ -6,7 +6,7 @@ use crate::kernel::{Ending, Errno, Failure, Fd, Outcome, Rights, signal};
 
 /// What sys/kern/syscalls.master marks CAPENABLED, of the calls that there are here. openat(2) and its
 /// kin are told apart by their start, which is AT_FDCWD wherever an absolute path is given.
-const ENABLED: [&str; 31] = [
+const ENABLED: [&str; 39] = [
     "getresuid",
     "getresgid",
     "getgroups",
@@ -38,6 +38,23 @@ const ENABLED: [&str; 31] = [
     "sleep_ms",
     "listen",
     "raise_default",
+    "fork",
+    "waitpid",
+    "setresuid",
+    "setresgid",
+    "pipe",
+    "socketpair",
+    "socket",
+    "set_nonblocking",
+];
+
+/// EPERM instead: none of the variables that are asked for here is for everybody (CTLFLAG_CAPRD).
+const VARIABLES: [&str; 5] = [
+    "sysctl_int",
+    "sysctl_text",
+    "process_info",
+    "saved_uid",
+    "boot_id",
 ];
 
 impl World {
@@ -49,9 +66,10 @@ impl World {
         act: impl FnOnce(&mut World, i32) -> Res<T>,
     ) -> Res<T> {
         let caller = self.processes.get(&pid);
-        match caller.is_some_and(|p| p.in_capability_mode) && !ENABLED.contains(&name) {
-            true => Err(Errno::ECAPMODE.into()),
-            false => act(self, pid),
+        match caller.is_some_and(|p| p.in_capability_mode) {
+            true if VARIABLES.contains(&name) => Err(Errno::EPERM.into()),
+            true if !ENABLED.contains(&name) => Err(Errno::ECAPMODE.into()),
+            _ => act(self, pid),
         }
     }
 

@@ -155,8 +155,12 @@ where
 {
     let what = format!("ask the instance {}", plan.label());
     let jail = jail_name(plan.label());
+    // Names are looked up as the user and in the root of the service, but not in capability mode, which has
+    // no names: what its descriptors grant is in the plan.
+    let mut child = plan.child().clone();
+    child.capability = None;
     let place = Place {
-        child: plan.child(),
+        child: &child,
         jail: Some(&jail),
         passed: None,
     };

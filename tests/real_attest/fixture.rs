@@ -30,36 +30,48 @@ pub fn alone() -> MutexGuard<'static, ()> {
 /// Closed in every way that a profile can close; `None` leaves a part out.
 #[derive(Clone, Copy)]
 pub struct Parts {
+    pub runs: &'static str,
+    pub user: &'static str,
+    pub devices: &'static str,
     pub top: &'static str,
     pub root: &'static str,
     pub tmpfs: &'static str,
     pub jail: &'static str,
     pub rctl: &'static str,
     pub control: &'static str,
+    pub capsicum: &'static str,
 }
 
 pub const CLOSED: Parts = Parts {
+    runs: "program = \"/bin/sh\"\nargs = [\"-c\", \"sleep 1000\"]",
+    user: "nobody",
+    devices: "\"null\"",
     top: "",
     root: "",
     tmpfs: "tmpfs = [{ path = \"/tmp\", size = \"4m\", mode = \"1777\", noexec = true }]",
     jail: "",
     rctl: "maxproc = 20\nvmemoryuse = \"1g\"",
     control: "wxmap = \"disable\"",
+    capsicum: "mode = \"off\"",
 };
 
 pub fn write(name: &str, parts: Parts, more: &str) {
     let Parts {
+        runs,
+        user,
+        devices,
         top,
         root,
         tmpfs,
         jail,
         rctl,
         control,
+        capsicum,
     } = parts;
     let text = format!(
-        "program = \"/bin/sh\"\nargs = [\"-c\", \"sleep 1000\"]\nuser = \"nobody\"\n{top}\n[root]\n\
-         programs = [\"/bin/sleep\"]\ndevices = [\"null\"]\n{tmpfs}\n{root}\n[jail]\n{jail}\n[rctl]\n{rctl}\n\
-         [proccontrol]\n{control}\n[capsicum]\nmode = \"off\"\n{more}\n"
+        "{runs}\nuser = \"{user}\"\n{top}\n[root]\n\
+         programs = [\"/bin/sleep\"]\ndevices = [{devices}]\n{tmpfs}\n{root}\n[jail]\n{jail}\n[rctl]\n{rctl}\n\
+         [proccontrol]\n{control}\n[capsicum]\n{capsicum}\n{more}\n"
     );
     std::fs::write(format!("{PROFILES}/{name}.toml"), text).unwrap();
 }
@@ -84,6 +96,14 @@ pub fn verdicts(report: &Output) -> Vec<(String, String)> {
         is_known.then(|| (name.to_string(), rest.to_string()))
     };
     text.lines().filter_map(row).collect()
+}
+
+/// The errno that an attempt was refused with.
+pub fn column(report: &Output, attempt: &str) -> String {
+    let text = String::from_utf8_lossy(&report.stdout).into_owned();
+    let is_row = |line: &&str| line.get(..20).is_some_and(|name| name.trim() == attempt);
+    let line = text.lines().find(is_row).unwrap_or_default();
+    line.get(37..52).unwrap_or_default().trim().to_string()
 }
 
 /// What is open and isn't listed.

@@ -10,11 +10,16 @@
 #[path = "../amended/mod.rs"]
 mod amended;
 #[cfg(target_os = "freebsd")]
+mod enforced;
+#[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
-mod jails;
+mod handmade;
 #[cfg(target_os = "freebsd")]
+mod jails;
 mod openings;
+#[cfg(target_os = "freebsd")]
+mod reports;
 #[cfg(target_os = "freebsd")]
 mod shipped;
 #[cfg(target_os = "freebsd")]
@@ -26,4 +31,23 @@ mod why;
 #[test]
 fn attests_need_freebsd() {
     println!("SKIP real_attest: needs root on FreeBSD");
+}
+
+/// An attempt that has never seen a hole proves nothing.
+#[test]
+fn every_attempt_has_a_test_that_opens_it_or_says_why_nothing_does() {
+    let all = jailrun::attest::table::ATTEMPTS;
+    for attempt in all {
+        let is_opened = openings::OPENED.contains(&attempt.name);
+        match attempt.never {
+            None => assert!(is_opened, "{} is opened by no test", attempt.name),
+            Some(why) => {
+                println!("{} is opened by nothing: {why}", attempt.name);
+                assert!(!is_opened, "{} is opened, and can't be", attempt.name);
+            }
+        }
+    }
+    for name in openings::OPENED {
+        assert!(all.iter().any(|attempt| attempt.name == *name), "{name}");
+    }
 }

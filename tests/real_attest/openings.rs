@@ -1,170 +1,176 @@
-//! A profile that is closed in every way, and then opened in one: exactly that hole is found.
+//! A profile or a jail that is closed in every way, and then opened in one: exactly that hole is found.
+//! One test for each attempt, which carries its name.
 
-use crate::fixture::{
-    CLOSED, INSTALLED, Parts, alone, ctl, holes, remove, sh, verdicts, world, write,
-};
-use std::process::{Command, Stdio};
+#[cfg(target_os = "freebsd")]
+use crate::fixture::{CLOSED, Parts, alone, ctl, holes, remove, sh, world, write};
+#[cfg(target_os = "freebsd")]
+use crate::handmade::{Handmade, PLAIN};
 
-fn opened(name: &str, parts: Parts, expected: &[&str]) {
-    let name = format!("jrtest-{name}");
+/// An attempt, what opens with it, and how: a profile, a setting of the host, or a jail that no profile
+/// makes. What is done as root in a jail opens what root there may do by itself, too.
+macro_rules! openings {
+    ($($test:ident: $attempt:literal $(with $other:literal)*, $how:expr;)*) => {
+        /// Every attempt that has an opening here.
+        pub const OPENED: &[&str] = &[$($attempt),*];
+
+        $(
+            #[cfg(target_os = "freebsd")]
+            #[test]
+            fn $test() {
+                let _alone = alone();
+                println!("{}", stringify!($test));
+                let how: How = $how;
+                how.opens($attempt, &[$attempt, $($other),*]);
+            }
+        )*
+    };
+}
+
+#[cfg(target_os = "freebsd")]
+enum How {
+    Profile(Parts),
+    /// A variable of the host's, 1 for the while and 0 after.
+    Host(&'static str),
+    Jail(Handmade),
+}
+
+#[cfg(target_os = "freebsd")]
+impl How {
+    fn opens(self, name: &str, expected: &[&str]) {
+        let expected = expected.iter().map(|name| (*name).to_string()).collect();
+        let found = match self {
+            How::Profile(parts) => profile(name, parts),
+            How::Host(variable) => {
+                sh(&format!("sysctl {variable}=1"));
+                let found = std::panic::catch_unwind(|| profile(name, CLOSED));
+                sh(&format!("sysctl {variable}=0"));
+                found.unwrap()
+            }
+            How::Jail(jail) => jail.holes(),
+        };
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+/// What is open in a throwaway instance, of which nothing is left.
+#[cfg(target_os = "freebsd")]
+fn profile(name: &str, parts: Parts) -> std::collections::BTreeSet<String> {
+    let name: String = format!("jrtest-{name}").chars().take(32).collect();
     write(&name, parts, "");
     let before = world();
     let report = ctl(&["attest", "--throwaway", &name]);
-    let expected = expected.iter().map(|name| (*name).to_string()).collect();
-    assert_eq!(holes(&report), expected, "{name}: {report:?}");
-    let status = i32::from(!holes(&report).is_empty());
-    assert_eq!(report.status.code(), Some(status), "{name}");
+    let found = holes(&report);
+    assert_eq!(report.status.code(), Some(i32::from(!found.is_empty())));
     assert_eq!(world(), before, "{name}");
     remove(&name);
+    found
 }
 
+#[cfg(target_os = "freebsd")]
 #[test]
-fn a_closed_profile_has_no_hole_and_leaves_nothing() {
+fn a_closed_profile_and_a_closed_jail_have_no_hole_and_leave_nothing() {
     let _alone = alone();
-    opened("closed", CLOSED, &[]);
+    assert_eq!(profile("closed", CLOSED), Default::default());
+    assert_eq!(PLAIN.holes(), Default::default());
 }
 
-#[test]
-fn a_file_or_memory_that_is_granted_is_found_open_and_nothing_else_is() {
-    let _alone = alone();
-    let tmpfs = "tmpfs = [{ path = \"/tmp\", size = \"4m\", mode = \"1777\" }]";
-    let exec = Parts { tmpfs, ..CLOSED };
-    opened("execute", exec, &["execute-written"]);
-    let root = "[root.files]\n\"/etc/master.passwd\" = \"root:x\\n\"";
-    opened("password", Parts { root, ..CLOSED }, &["password-file"]);
-    let control = "wxmap = \"enable\"";
-    opened("wx", Parts { control, ..CLOSED }, &["write-and-execute"]);
-}
+/// Root inside, and nothing of the host's to write.
+#[cfg(target_os = "freebsd")]
+const ROOT: Parts = Parts {
+    user: "root",
+    jail: "allow = [\"suser\"]",
+    ..CLOSED
+};
 
-#[test]
-fn a_parameter_of_the_jail_that_opens_it_is_found_and_nothing_else_is() {
-    let _alone = alone();
-    for (name, jail, hole) in [
-        ("statfs", "enforce_statfs = 1", "see-mounts"),
-        ("msgbuf", "allow = [\"read_msgbuf\"]", "message-buffer"),
-        ("mlock", "allow = [\"mlock\"]", "lock-memory"),
-        ("shm", "sysvshm = \"inherit\"", "shared-memory"),
-        ("loopback", "ip4.addr = [\"127.0.0.1/32\"]", "host-loopback"),
-    ] {
-        opened(name, Parts { jail, ..CLOSED }, &[hole]);
-    }
-    let jail = "ip4 = \"inherit\"";
-    let inherits = Parts { jail, ..CLOSED };
-    opened("inherit", inherits, &["foreign-address", "host-loopback"]);
-    let debug = Parts {
+openings! {
+    a_password_file_is_found: "password-file", How::Profile(Parts {
+        root: "[root.files]\n\"/etc/master.passwd\" = \"root:x\\n\"",
+        ..CLOSED
+    });
+    a_way_above_the_root_is_found: "above-root", How::Jail(Handmade { shows_state: true, ..PLAIN });
+    a_hard_link_is_found: "hard-link", How::Jail(Handmade { program: "/work/sh", ..PLAIN });
+    a_read_only_mount_that_is_writable_is_found: "read-only-mounts", How::Jail(Handmade {
+        says_read_only: true,
+        ..PLAIN
+    });
+    a_written_program_is_found: "execute-written", How::Profile(Parts {
+        tmpfs: "tmpfs = [{ path = \"/tmp\", size = \"4m\", mode = \"1777\" }]",
+        ..CLOSED
+    });
+    a_device_is_found: "devices", How::Profile(Parts {
+        devices: "\"null\", \"pci\"",
+        ..CLOSED
+    });
+    another_root_is_found: "chroot", How::Host("security.bsd.unprivileged_chroot");
+    a_mount_is_found: "mount" with "unmount" with "see-mounts" with "become-root" with "gain-group"
+        with "chroot" with "securelevel", How::Jail(Handmade {
+        is_root: true,
+        parameters: "allow.mount allow.mount.tmpfs enforce_statfs=1",
+        ..PLAIN
+    });
+    // What may be mounted is asked last, when the place is known.
+    an_unmount_is_found: "unmount" with "mount" with "see-mounts" with "become-root" with "gain-group"
+        with "chroot" with "securelevel", How::Jail(Handmade {
+        is_root: true,
+        parameters: "allow.mount enforce_statfs=1",
+        ..PLAIN
+    });
+    a_list_of_mounts_is_found: "see-mounts", How::Profile(Parts {
+        jail: "enforce_statfs = 1",
+        ..CLOSED
+    });
+    a_superuser_is_found: "become-root" with "gain-group" with "chroot" with "securelevel",
+        How::Profile(ROOT);
+    a_group_is_found: "gain-group", How::Profile(Parts { top: "groups = [\"wheel\"]", ..CLOSED });
+    a_set_user_id_program_is_found: "setuid-program", How::Jail(Handmade { sets_user_id: true, ..PLAIN });
+    a_security_level_is_found: "securelevel" with "become-root" with "gain-group" with "chroot",
+        How::Profile(Parts { jail: "allow = [\"suser\"]\nsecurelevel = 3", ..ROOT });
+    a_message_buffer_is_found: "message-buffer", How::Profile(Parts {
+        jail: "allow = [\"read_msgbuf\"]",
+        ..CLOSED
+    });
+    locked_memory_is_found: "lock-memory", How::Profile(Parts { jail: "allow = [\"mlock\"]", ..CLOSED });
+    a_jail_of_its_own_is_found: "make-jail" with "become-root" with "gain-group" with "chroot"
+        with "securelevel", How::Jail(Handmade {
+        is_root: true,
+        parameters: "enforce_statfs=2 children.max=1",
+        ..PLAIN
+    });
+    shared_memory_is_found: "shared-memory", How::Profile(Parts {
+        jail: "sysvshm = \"inherit\"",
+        ..CLOSED
+    });
+    a_traced_sibling_is_found: "debug-sibling", How::Profile(Parts {
         jail: "allow = [\"unprivileged_proc_debug\"]",
         control: "wxmap = \"disable\"\ntrace = \"enable\"",
         ..CLOSED
-    };
-    opened("debug", debug, &["debug-sibling"]);
-}
-
-fn tracing(parts: Parts) -> String {
-    let name = "jrtest-tracing";
-    write(name, parts, "");
-    let report = ctl(&["attest", "--throwaway", name]);
-    remove(name);
-    let all = verdicts(&report);
-    let found = all.into_iter().find(|(name, _)| name == "debug-sibling");
-    found.unwrap().1
-}
-
-#[test]
-fn tracing_is_refused_by_either_of_its_two_locks() {
-    let _alone = alone();
-    let jail = "allow = [\"unprivileged_proc_debug\"]";
-    assert_eq!(tracing(Parts { jail, ..CLOSED }), "refused");
-    let control = "wxmap = \"disable\"\ntrace = \"enable\"";
-    assert_eq!(tracing(Parts { control, ..CLOSED }), "refused");
-}
-
-#[test]
-fn a_group_a_missing_limit_and_a_setting_of_the_host_are_found_and_nothing_else_is() {
-    let _alone = alone();
-    let top = "groups = [\"wheel\"]";
-    opened("wheel", Parts { top, ..CLOSED }, &["gain-group"]);
-    // So much that what is made of processes doesn't come to it.
-    let rctl = "vmemoryuse = \"64g\"";
-    opened("maxproc", Parts { rctl, ..CLOSED }, &["process-limit"]);
-    let rctl = "maxproc = 20";
-    opened("memory", Parts { rctl, ..CLOSED }, &["memory-limit"]);
-    sh("sysctl security.bsd.unprivileged_chroot=1");
-    let found = std::panic::catch_unwind(|| opened("chroot", CLOSED, &["chroot"]));
-    sh("sysctl security.bsd.unprivileged_chroot=0");
-    found.unwrap();
-}
-
-#[test]
-fn what_the_profile_lists_with_a_reason_is_no_hole_and_what_it_lists_for_nothing_is_said() {
-    let _alone = alone();
-    let name = "jrtest-listed";
-    let jail = "allow = [\"mlock\"]";
-    let test = "[test.attest_open]\n\"lock-memory\" = \"keys stay in memory\"\n\"mount\" = \"no reason at all\"";
-    write(name, Parts { jail, ..CLOSED }, test);
-    let report = ctl(&["attest", name]);
-    assert_eq!(report.status.code(), Some(0), "{report:?}");
-    let text = String::from_utf8_lossy(&report.stdout).into_owned();
-    assert!(text.contains("(keys stay in memory)"), "{text}");
-    assert!(
-        text.contains("mount is listed in attest_open and is refused"),
-        "{text}"
-    );
-    remove(name);
-}
-
-#[test]
-fn the_threshold_is_what_passes_and_the_sentence_names_the_line_that_closes() {
-    let _alone = alone();
-    let name = "jrtest-threshold";
-    let jail = "allow = [\"mlock\"]";
-    write(name, Parts { jail, ..CLOSED }, "");
-    let status = |words: &[&str]| ctl(words).status.code();
-    assert_eq!(status(&["attest", name]), Some(1));
-    assert_eq!(status(&["attest", "--threshold", "90", name]), Some(0));
-    assert_eq!(status(&["attest", "--threshold", "100", name]), Some(1));
-    let report = ctl(&["attest", name]);
-    let text = String::from_utf8_lossy(&report.stdout).into_owned();
-    let words = "a service that was taken over can lock memory (mlock(2)): it takes memory that the host \
-                 can't page out. Closed by [jail]: allow without \"mlock\"";
-    assert!(text.contains(words), "{text}");
-    let json = ctl(&["attest", "--json", name]);
-    let json = String::from_utf8_lossy(&json.stdout).into_owned();
-    assert!(
-        json.contains("\"passes\": false") && json.contains("\"score\": 97"),
-        "{json}"
-    );
-    remove(name);
-}
-
-#[test]
-fn a_live_instance_is_attested_beside_its_service_and_never_exhausted() {
-    let _alone = alone();
-    let name = "jrtest-live";
-    let jail = "allow = [\"mlock\"]";
-    write(name, Parts { jail, ..CLOSED }, "");
-    let mut start = Command::new(INSTALLED);
-    start.args(["-d", name]).stdin(Stdio::null());
-    assert!(start.output().unwrap().status.success());
-    let before = world();
-    let report = ctl(&["attest", name]);
-    let all = verdicts(&report);
-    assert_eq!(
-        holes(&report),
-        ["lock-memory".to_string()].into(),
-        "{report:?}"
-    );
-    let skipped = |name: &str| all.contains(&(name.to_string(), "not attested".to_string()));
-    assert!(
-        skipped("process-limit") && skipped("memory-limit"),
-        "{report:?}"
-    );
-    assert_eq!(world(), before);
-    // Another profile than it was started with is measured by nobody.
-    write(name, CLOSED, "[root.extra]");
-    let top = "group = \"wheel\"";
-    write(name, Parts { top, ..CLOSED }, "");
-    let changed = ctl(&["attest", name]);
-    assert_eq!(changed.status.code(), Some(75), "{changed:?}");
-    assert!(ctl(&["stop", name]).status.success());
-    remove(name);
+    });
+    writable_code_is_found: "write-and-execute", How::Profile(Parts {
+        control: "wxmap = \"enable\"",
+        ..CLOSED
+    });
+    a_raw_socket_is_found: "raw-socket" with "become-root" with "gain-group" with "chroot"
+        with "securelevel" with "host-loopback", How::Profile(Parts {
+        jail: "allow = [\"suser\", \"raw_sockets\"]\nip4.addr = [\"127.0.0.1/32\"]",
+        ..ROOT
+    });
+    an_address_of_the_host_is_found: "foreign-address" with "host-loopback", How::Profile(Parts {
+        jail: "ip4 = \"inherit\"",
+        ..CLOSED
+    });
+    the_loopback_of_the_host_is_found: "host-loopback", How::Profile(Parts {
+        jail: "ip4.addr = [\"127.0.0.1/32\"]",
+        ..CLOSED
+    });
+    a_route_is_found: "route" with "become-root" with "gain-group" with "chroot" with "securelevel",
+        How::Profile(Parts { jail: "allow = [\"suser\", \"routing\"]", ..ROOT });
+    // So much memory that what is made of processes doesn't come to it.
+    a_missing_limit_of_processes_is_found: "process-limit", How::Profile(Parts {
+        rctl: "vmemoryuse = \"64g\"",
+        ..CLOSED
+    });
+    a_missing_limit_of_memory_is_found: "memory-limit", How::Profile(Parts {
+        rctl: "maxproc = 20",
+        ..CLOSED
+    });
 }

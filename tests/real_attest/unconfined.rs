@@ -3,19 +3,23 @@
 
 use crate::fixture::{alone, sh};
 use jailrun::attest::ladder::climb;
-use jailrun::attest::table::{ATTEMPTS, make};
+use jailrun::attest::table::{ATTEMPTS, by_name, make};
 use jailrun::attest::verdict::{Verdict, judge};
-use jailrun::attest::{Seen, Shared, Target};
+use jailrun::attest::{Shared, Target};
 use jailrun::kernel::attack::{Attack, Socket};
 use jailrun::kernel::freebsd::FreeBsd;
-use jailrun::kernel::{At, Ending, Fd, Filesystem, Ids, Kernel, MountFlags, Nmount, Open, Pid};
+use jailrun::kernel::{
+    At, Ending, Fd, Filesystem, Ids, JailId, JailValue, Kernel, MountFlags, Nmount, Open,
+    OwnedJail, Pid,
+};
+use jailrun::plan::capability::{Capability, Descriptor, Use};
 use jailrun::plan::{ChildPlan, Then};
 use jailrun::supervise::watch::Ears;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Root, where the host is.
-fn child() -> ChildPlan {
+pub fn child() -> ChildPlan {
     ChildPlan {
         then: Then::Execute,
         program: "/bin/sh".to_string(),
@@ -36,7 +40,7 @@ fn child() -> ChildPlan {
     }
 }
 
-fn mount(path: &str, read_only: bool) -> Nmount {
+pub fn mount(path: &str, read_only: bool) -> Nmount {
     let flags = MountFlags {
         read_only,
         ..MountFlags::default()
@@ -54,21 +58,63 @@ fn mount(path: &str, read_only: bool) -> Nmount {
 
 const PLACE: &str = "/var/db/jrtest-attest";
 
-fn target(listener: SocketAddr, segment: i32) -> Target {
-    Target {
-        child: child(),
-        jail: None,
-        outside: Pid(1),
-        // Said to be read-only, and isn't.
-        mounts: vec![mount(PLACE, true), mount(PLACE, false)],
-        foreign: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        listeners: vec![listener],
-        segment: Some(segment),
-        passed: None,
-        is_throwaway: true,
-        most_processes: Some(10),
-        most_memory: Some(1 << 20),
+/// What stands on the host for attempts to reach.
+pub struct Outside {
+    socket: Fd,
+    listener: SocketAddr,
+    segment: i32,
+    other: OwnedJail,
+}
+
+impl Outside {
+    pub fn new(kernel: &mut FreeBsd) -> Outside {
+        let socket = kernel.make_socket(Socket::Tcp4).unwrap();
+        let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        kernel.bind_to(socket, any).unwrap();
+        kernel.listen_on(socket).unwrap();
+        let text = |words: &str| JailValue::Text(words.to_string());
+        let parameters = vec![
+            ("name".to_string(), text("jrtest-other")),
+            ("path".to_string(), text("/")),
+            ("persist".to_string(), JailValue::Flag),
+        ];
+        Outside {
+            socket,
+            listener: kernel.getsockname(socket).unwrap(),
+            segment: kernel.shmget(0x6a72_7465).unwrap(),
+            other: kernel.jail_create(&parameters).unwrap(),
+        }
     }
+
+    /// Where nothing confines.
+    pub fn target(&self) -> Target {
+        Target {
+            child: child(),
+            jail: None,
+            outside: Pid(1),
+            // Said to be read-only, and isn't.
+            mounts: vec![mount(PLACE, true), mount(PLACE, false)],
+            foreign: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            listeners: vec![self.listener],
+            segment: Some(self.segment),
+            other: self.other.id,
+            passed: None,
+            is_throwaway: true,
+            most_processes: Some(10),
+            most_memory: Some(1 << 20),
+        }
+    }
+
+    pub fn release(self, kernel: &mut FreeBsd) {
+        kernel.shm_remove(self.segment).unwrap();
+        kernel.close(self.other.descriptor).unwrap();
+        kernel.close(self.socket).unwrap();
+    }
+}
+
+/// Those need another process than a root that closes everything: see below.
+fn is_apart(name: &str) -> bool {
+    ["setuid-program", "leftover-descriptors"].contains(&name) || name.starts_with("capability-")
 }
 
 #[test]
@@ -76,21 +122,11 @@ fn as_root_on_the_host_every_attempt_sees_its_hole() {
     let _alone = alone();
     sh(&format!("mkdir -p {PLACE} /var/run/jailrun"));
     let kernel = &mut FreeBsd;
-    let socket = kernel.make_socket(Socket::Tcp4).unwrap();
-    let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-    kernel.bind_to(socket, any).unwrap();
-    kernel.listen_on(socket).unwrap();
-    let listener = kernel.getsockname(socket).unwrap();
-    let segment = kernel.shmget(0x6a72_7465).unwrap();
-    let target = Shared::new(target(listener, segment));
+    let outside = Outside::new(kernel);
+    let target = Shared::new(outside.target());
     let mut ears = Ears::open(kernel, None).unwrap();
     let mut unseen = Vec::new();
-    // Those two need another process than a root that closes everything: see below.
-    let others = ["setuid-program", "leftover-descriptors"];
-    for attempt in ATTEMPTS
-        .iter()
-        .filter(|attempt| !others.contains(&attempt.name))
-    {
+    for attempt in ATTEMPTS.iter().filter(|attempt| !is_apart(attempt.name)) {
         let seen = climb(kernel, &mut ears, attempt, &target).unwrap();
         let found = judge(attempt, seen.clone(), &BTreeMap::new());
         if found.verdict != Verdict::Open {
@@ -98,19 +134,68 @@ fn as_root_on_the_host_every_attempt_sees_its_hole() {
         }
     }
     ears.close(kernel);
-    kernel.shm_remove(segment).unwrap();
-    kernel.close(socket).unwrap();
+    outside.release(kernel);
     assert_eq!(unseen, Vec::new());
     assert_eq!(sh(&format!("ls -A {PLACE}; rm -r {PLACE}")), "");
 }
 
+/// A target for a process that is where it is, and needs nothing of the host.
+fn nowhere() -> Target {
+    let nobody = Outside {
+        socket: Fd(-1),
+        listener: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1),
+        segment: 0,
+        other: OwnedJail {
+            id: JailId(0),
+            descriptor: Fd(-1),
+        },
+    };
+    nobody.target()
+}
+
+/// A service that should be in capability mode and isn't: each of what that alone refuses works.
+#[test]
+fn what_capability_mode_alone_refuses_is_seen_where_it_is_not_entered() {
+    let _alone = alone();
+    sh("mkdir -p /var/run/jailrun");
+    let names = ATTEMPTS.iter().map(|attempt| attempt.name);
+    let names = names.filter(|name| name.starts_with("capability-"));
+    let mut count = 0;
+    for name in names {
+        let seen = seen_by(move |kernel| {
+            let directory = kernel.openat(At::Cwd, "/usr", Open::Directory).unwrap();
+            let mut target = nowhere();
+            target.child.capability = Some(Capability {
+                descriptors: vec![Descriptor {
+                    fd: directory,
+                    purpose: Use::Root,
+                    path: Some("/usr".to_string()),
+                    stays: true,
+                }],
+                execute: directory,
+                arguments: Vec::new(),
+                environment: Vec::new(),
+            });
+            judged(kernel, name, &target)
+        });
+        assert_eq!(seen, Ending::Exited(0), "{name}");
+        count += 1;
+    }
+    assert_eq!(count, 6);
+}
+
+fn judged(kernel: &mut FreeBsd, name: &str, target: &Target) -> Verdict {
+    let seen = make(kernel, name, target);
+    judge(by_name(name).unwrap(), seen, &BTreeMap::new()).verdict
+}
+
 /// In a child, so that what it becomes and opens ends with it. 0: the hole was seen.
-fn seen_by(act: fn(&mut FreeBsd) -> Seen) -> Ending {
+fn seen_by(act: impl FnOnce(&mut FreeBsd) -> Verdict + Send + 'static) -> Ending {
     let kernel = &mut FreeBsd;
     let child = kernel
         .fork(move |kernel| {
             Err(match act(kernel) {
-                Seen::Open(_) => 0,
+                Verdict::Open => 0,
                 _ => 1,
             })
         })
@@ -123,9 +208,9 @@ fn a_set_user_id_program_is_seen_where_nothing_takes_its_power() {
     let _alone = alone();
     let seen = seen_by(|kernel| {
         kernel.setresuid(Ids::all(65534)).unwrap();
-        let mut target = target(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1), 0);
+        let mut target = nowhere();
         target.mounts = vec![mount("/sbin", true), mount("/usr/bin", true)];
-        make(kernel, "setuid-program", &target)
+        judged(kernel, "setuid-program", &target)
     });
     assert_eq!(seen, Ending::Exited(0));
 }
@@ -136,8 +221,8 @@ fn a_descriptor_that_was_left_open_is_seen() {
     let seen = seen_by(|kernel| {
         let file = kernel.openat(At::Cwd, "/dev/null", Open::Device).unwrap();
         kernel.dup2(file, Fd(300), true).unwrap();
-        let target = target(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1), 0);
-        make(kernel, "leftover-descriptors", &target)
+        let target = nowhere();
+        judged(kernel, "leftover-descriptors", &target)
     });
     assert_eq!(seen, Ending::Exited(0));
 }

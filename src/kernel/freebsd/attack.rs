@@ -4,9 +4,10 @@ use std::ffi::{c_int, c_void};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::FreeBsd;
+use super::files::start;
 use super::wire::{c_string, checked, counted, last};
 use crate::kernel::attack::{Access, Attack, Memory, Socket};
-use crate::kernel::{Errno, Failure, Fd, Outcome, Pid};
+use crate::kernel::{At, Errno, Failure, Fd, Outcome, Pid};
 
 const SYS_KLDLOAD: c_int = 304;
 /// A device number: its own driver would have to be chosen for it.
@@ -120,10 +121,12 @@ impl Attack for FreeBsd {
         checked("access", result).map(drop)
     }
 
-    fn link(&mut self, from: &str, to: &str) -> Outcome<()> {
-        let (from, to) = (c_string("link", from)?, c_string("link", to)?);
-        // SAFETY: both are NUL-terminated and outlive the call.
-        checked("link", unsafe { libc::link(from.as_ptr(), to.as_ptr()) }).map(drop)
+    fn linkat(&mut self, from: At, name: &str, to: At, new: &str) -> Outcome<()> {
+        let (name, new) = (c_string("linkat", name)?, c_string("linkat", new)?);
+        let (from, to) = (start(from), start(to));
+        // SAFETY: both names are NUL-terminated and outlive the call.
+        let result = unsafe { libc::linkat(from, name.as_ptr(), to, new.as_ptr(), 0) };
+        checked("linkat", result).map(drop)
     }
 
     fn chroot(&mut self, path: &str) -> Outcome<()> {

@@ -26,7 +26,7 @@ unsafe extern "C" {
 const ACL_TYPE_NFS4: c_int = 4;
 const PC_ACL_NFS4: c_int = 64;
 
-fn start(at: At) -> c_int {
+pub(super) fn start(at: At) -> c_int {
     match at {
         At::Cwd => libc::AT_FDCWD,
         At::Dir(fd) => fd.0,
