@@ -67,6 +67,7 @@ pub fn survey<K: Kernel>(
     let profile = permit.profile();
     limits::parameters(kernel, profile)?;
     limits::addresses(kernel, profile)?;
+    limits::processors(kernel, profile)?;
     let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;
     let owners = accounts::owners(kernel, profile)?;

@@ -10,11 +10,13 @@ pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
 mod listener;
+mod processors;
 pub mod rights;
 mod socket;
 
 pub use errno::Errno;
 pub use listener::{Listener, Protocol};
+pub use processors::CpusOf;
 pub use rights::Rights;
 pub use socket::{SocketAddress, SocketKind, SocketOption};
 
@@ -633,6 +635,10 @@ pub trait Kernel: Sized {
     fn jail_attach_jd(&mut self, jail: Fd) -> Outcome<()>;
     /// jail_remove_jd(2): every process in the jail is sent SIGKILL; returns before they are gone.
     fn jail_remove(&mut self, jail: Fd) -> Outcome<()>;
+    fn cpuset_getaffinity(&mut self, whose: CpusOf) -> Outcome<Vec<u32>>;
+    /// Of a jail's root set (CPU_WHICH_JAIL), now and for whoever attaches later. EINVAL where the host's
+    /// hasn't all of them, EDEADLK for none.
+    fn cpuset_setaffinity(&mut self, jail: JailId, cpus: &[u32]) -> Outcome<()>;
 
     // Addresses.
     /// Every address of every interface (getifaddrs(3)).

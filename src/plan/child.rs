@@ -1,16 +1,48 @@
 //! What the child does between fork and exec. Pure.
 
+use super::Host;
 use super::capability::Capability;
 use super::socket::{self, Socket};
 use super::tree::Tree;
-use super::{ChildPlan, Host, Then};
 use crate::error::Error;
-use crate::kernel::Procctl;
+use crate::kernel::{Limit, Procctl};
 use crate::permit::Permit;
 use crate::profile::Mode;
 
 /// The number of the first socket (SD_LISTEN_FDS_START of sd_listen_fds(3)).
 pub const FIRST: i32 = 3;
+
+/// What the child does in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Execute,
+    /// Waits for the end of its standard input: nothing of the service runs. For `jailrunctl attest`.
+    Hold,
+}
+
+/// What the child does between fork and exec.
+#[derive(Clone, Debug)]
+pub struct ChildPlan {
+    pub then: Then,
+    pub program: String,
+    /// The first is the name that the program is called by.
+    pub arguments: Vec<String>,
+    pub environment: Vec<String>,
+    pub user: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub umask: u32,
+    pub chdir: String,
+    pub nice: Option<i32>,
+    pub fib: Option<i32>,
+    pub limits: Vec<(Limit, u64)>,
+    pub procctl: Vec<Procctl>,
+    /// How many sockets it gets, as descriptors 3, 4, ...
+    pub sockets: usize,
+    /// `None`: it doesn't run in capability mode.
+    pub capability: Option<Capability>,
+}
 
 /// The program, its arguments and environment, and what it is confined by.
 pub fn plan(

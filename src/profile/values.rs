@@ -1,6 +1,7 @@
 //! The checks of single values: what a path, name, address, size may be. Pure.
 //! Each takes the decoded text, after %i was put in, and says in one line what is wrong with it.
 
+pub mod cpus;
 mod syslog;
 
 pub use syslog::{LOG_DAEMON, facility, facility_name, tag};

@@ -128,6 +128,9 @@ impl Kernel for Sim {
         jail_attach_jd(jail: Fd) -> () = |world, pid| world.jail_attach_jd(pid, jail);
         jail_attach(id: JailId) -> () = |world, pid| world.jail_attach(pid, id);
         jail_remove(jail: Fd) -> () = |world, pid| world.jail_remove(pid, jail);
+        cpuset_getaffinity(whose: CpusOf) -> Vec<u32> = |world, pid| world.cpuset_getaffinity(pid, whose);
+        cpuset_setaffinity(jail: JailId, cpus: &[u32]) -> () =
+            |world, pid| world.cpuset_setaffinity(pid, jail, cpus);
         getifaddrs() -> Vec<Alias> = |world, _pid| Ok(world.addresses.clone());
         add_address(alias: &Alias) -> () = |world, pid| world.add_address(pid, alias);
         delete_address(alias: &Alias) -> () = |world, pid| world.delete_address(pid, alias);

@@ -121,6 +121,8 @@ fn mounts_jails_and_addresses(call: &str) -> Option<&'static [Errno]> {
         }
         "jail_attach" | "jail_attach_jd" => &[Errno::EPERM, Errno::EDEADLK, Errno::EINVAL],
         "jail_remove" => &[Errno::EPERM],
+        "cpuset_getaffinity" => &[Errno::ESRCH],
+        "cpuset_setaffinity" => &[Errno::EPERM, Errno::EINVAL, Errno::EDEADLK],
         "getifaddrs" => &[Errno::EMFILE, Errno::ENOMEM],
         "listeners" => &[Errno::EINVAL, Errno::ENOMEM],
         "add_address" => &[Errno::EPERM, Errno::EINVAL, Errno::ENOMEM],

@@ -38,6 +38,7 @@ impl World {
             login: process.login.clone(),
             nice: process.nice,
             fib: process.fib,
+            cpus: jail.map_or_else(|| self.cpus(), |jail| jail.cpus.clone()),
             limits: process.limits.clone(),
             procctls: process.procctls.clone(),
             signals_blocked: process.signals_blocked,

@@ -22,6 +22,7 @@ mod listeners;
 mod lookup;
 mod mounts;
 mod process;
+mod processors;
 mod sockets;
 pub mod sweep;
 mod terminals;

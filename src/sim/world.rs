@@ -233,6 +233,8 @@ pub struct Jail {
     /// Names without "allow.".
     pub allow: BTreeSet<String>,
     pub parameters: BTreeMap<String, JailValue>,
+    /// Of its root set.
+    pub cpus: Vec<u32>,
 }
 
 /// What execve(2) was given, and the state that the program starts in.
@@ -258,6 +260,7 @@ pub struct Executed {
     pub login: String,
     pub nice: i32,
     pub fib: i32,
+    pub cpus: Vec<u32>,
     pub limits: BTreeMap<Limit, u64>,
     pub procctls: BTreeSet<Procctl>,
     pub signals_blocked: bool,
@@ -291,8 +294,8 @@ pub struct World {
     /// The starter's terminal.
     pub terminal: Termios,
     pub ptys: BTreeMap<u64, Pty>,
-    /// Calls that report success and do nothing (unmount, jail_update, jail_get_int, setgroups, write to
-    /// a file): broken on purpose, for tests of what tests see.
+    /// Calls that report success and do nothing (unmount, jail_update, jail_get_int, setgroups,
+    /// cpuset_setaffinity, write to a file): broken on purpose, for tests of what tests see.
     pub lies: BTreeSet<&'static str>,
     /// The root file system has no room left: what would need some is refused with ENOSPC.
     pub is_full: bool,

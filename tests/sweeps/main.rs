@@ -28,6 +28,7 @@ devices = ["null"]
 files = { "/etc/motd" = "hello\n" }
 [jail]
 ip4.addr = ["lo0|127.0.0.80/32"]
+cpuset = "0-1"
 [rctl]
 maxproc = 32
 [capsicum]
@@ -62,7 +63,7 @@ fn cleanup_all(kernel: &mut Sim) -> i32 {
 fn objection(executed: &Executed) -> Option<String> {
     let is_users =
         executed.uid == Ids::all(80) && executed.gid == Ids::all(80) && executed.groups == [80];
-    let is_confined = executed.jail.is_some() && !executed.suser;
+    let is_confined = executed.jail.is_some() && !executed.suser && executed.cpus == [0, 1];
     let holds = executed.fds.iter().all(|(number, _)| *number < 3);
     let is_terminal = executed.fds.iter().any(|(_, what)| what == "terminal");
     (!(is_users && is_confined && holds) || is_terminal).then(|| format!("as {executed:?}"))

@@ -273,6 +273,10 @@ impl Reader<'_> {
             "sysvmsg" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[0]),
             "sysvsem" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[1]),
             "sysvshm" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[2]),
+            "cpuset" => fill(
+                self.one(key, value, Percent::Refused, values::cpus::list),
+                &mut self.profile.jail.cpuset,
+            ),
             _ => self.unhandled(key, value),
         }
     }

@@ -1,0 +1,88 @@
+//! What a service is kept to: CPUs.
+
+use crate::fixture::{Fixture, jail_lives, said, sh, until, wait};
+
+/// What `cpuset -g` says: "pid N mask: 0, 1".
+fn mask(text: &str) -> String {
+    let mask = text.lines().find_map(|line| line.split_once("mask: "));
+    mask.map_or_else(|| text.to_string(), |(_, mask)| mask.trim().to_string())
+}
+
+#[test]
+fn a_service_has_the_cpus_of_its_profile_and_can_not_widen_them() {
+    if sh("sysctl -n hw.ncpu") == "1" {
+        return println!("SKIP cpuset: needs two CPUs");
+    }
+    let fixture = Fixture::new("cpuset", "[jail]\ncpuset = \"1\"\n");
+    assert_eq!(mask(&fixture.says("cpuset -g")), "1");
+    // Neither its own process, nor the jail's set, nor another one.
+    for wider in ["-l 0-1 -p $$", "-l 0 true", "-l 0-1 -s 1", "-c -l 0-1 true"] {
+        let script = format!("cpuset {wider} 2>/dev/null && echo widened; cpuset -g");
+        assert_eq!(mask(&fixture.says(&script)), "1", "{wider}");
+        assert!(!fixture.says(&script).contains("widened"), "{wider}");
+    }
+    // A caller who chose a CPU of the others is given the profile's.
+    let mut other = std::process::Command::new("/usr/bin/cpuset");
+    other.args(["-l", "0", crate::fixture::INSTALLED, &fixture.name]);
+    other.args(["/bin/sh", "-c", "cpuset -g"]);
+    assert_eq!(mask(&said(other.output().unwrap())), "1");
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn root_in_a_jail_has_no_more_cpus_either() {
+    if sh("sysctl -n hw.ncpu") == "1" {
+        return println!("SKIP cpuset: needs two CPUs");
+    }
+    let fixture = Fixture::new(
+        "cpusetroot",
+        "[jail]\ncpuset = \"1\"\nallow = [\"suser\"]\n",
+    );
+    let path = format!("{}/{}.toml", crate::fixture::PROFILES, fixture.name);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("user = \"nobody\"", "user = \"root\"")).unwrap();
+    let script = "id -u; cpuset -l 0-1 -p $$; cpuset -l 0-1 -s 1; cpuset -l 0-1 -j $(sysctl -n security.jail.jailed); \
+                  cpuset -c -l 0-1 true; cpuset -g 2>/dev/null";
+    let said = fixture.says(&format!("({script}) 2>/dev/null"));
+    assert_eq!(said.lines().next(), Some("0"));
+    assert_eq!(mask(&said), "1");
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn an_instance_that_is_entered_later_keeps_to_its_cpus() {
+    if sh("sysctl -n hw.ncpu") == "1" {
+        return println!("SKIP cpuset: needs two CPUs");
+    }
+    let fixture = Fixture::with(
+        "cpusetin",
+        "args = [\"-c\", \"sleep 4\"]",
+        "[jail]\ncpuset = \"0\"\n",
+    );
+    let running = fixture.command().spawn().unwrap();
+    until("the jail", || jail_lives(&fixture.jail()));
+    until("the service", || {
+        sh(&format!("pgrep -j {} sleep", fixture.jail()))
+            .parse::<u32>()
+            .is_ok()
+    });
+    let jail = fixture.jail();
+    assert_eq!(mask(&sh(&format!("jexec {jail} cpuset -g"))), "0");
+    assert_eq!(mask(&sh(&format!("cpuset -g -j {jail}"))), "0");
+    wait(running);
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_cpu_that_this_host_lacks_is_refused_by_name() {
+    let fixture = Fixture::new("cpusetbad", "");
+    fixture.change("", "[jail]\ncpuset = \"0,1000\"\n");
+    let words = fixture.says("echo ran");
+    assert!(
+        words.starts_with(
+            "jailrun: jrtest-cpusetbad: cpuset: this host has no CPU 1000 for jails: it has 0"
+        ),
+        "{words}"
+    );
+    fixture.nothing_is_left();
+}
