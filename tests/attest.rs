@@ -185,6 +185,7 @@ fn as_root_on_the_host_every_attempt_that_is_modelled_sees_its_hole() {
         chdir: "/".to_string(),
         nice: None,
         fib: None,
+        login_class: "default".to_string(),
         limits: Vec::new(),
         procctl: Vec::new(),
         capability: None,

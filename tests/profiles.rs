@@ -288,6 +288,8 @@ fn planned(key: &Key, profile: &str) -> String {
         world.dir(path, mode, owner, 0);
     }
     world.interface("lo1", None).group("video", 44);
+    let classes = b"daemon:memorylocked=128M:umask=027:\n";
+    world.file("/etc/login.conf", 0o644, 0, 0, classes);
     let program = Elf::program(&["libc.so.7"]).bytes();
     world.file("/usr/bin/openssl", 0o755, 0, 0, &program);
     let library = Elf::library("nss_x.so.1", &[]).bytes();
@@ -438,7 +440,7 @@ fn an_empty_profile_grants_nothing() {
 
     assert_eq!(
         (profile.user.as_str(), profile.umask, profile.chdir.as_str()),
-        ("nobody", 0o022, "/")
+        ("nobody", None, "/")
     );
     assert_eq!(
         (&profile.jail.ip4, &profile.jail.ip6),

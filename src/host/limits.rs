@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::kernel::{CpusOf, Errno, Failure, Kernel};
+use crate::login_conf::LoginClass;
 use crate::profile::values::cpus;
 use crate::profile::{Network, Profile};
 
@@ -47,9 +48,14 @@ pub fn parameters<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Er
     Ok(())
 }
 
-/// Every CPU of `cpuset` is one that the kernel gives to jails.
-pub fn processors<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Error> {
-    let Some(wanted) = &profile.jail.cpuset else {
+/// Every CPU of `cpuset`, or of the login class, is one that the kernel gives to jails.
+pub fn processors<K: Kernel>(
+    kernel: &mut K,
+    profile: &Profile,
+    class: Option<&LoginClass>,
+) -> Result<(), Error> {
+    let of_class = class.and_then(|class| class.cpus.as_ref());
+    let Some(wanted) = profile.jail.cpuset.as_ref().or(of_class) else {
         return Ok(());
     };
     let held = kernel

@@ -12,12 +12,14 @@ pub mod freebsd;
 mod listener;
 mod processors;
 pub mod rights;
+mod rlimit;
 mod socket;
 
 pub use errno::Errno;
 pub use listener::{Listener, Protocol};
 pub use processors::CpusOf;
 pub use rights::Rights;
+pub use rlimit::Rlimit;
 pub use socket::{SocketAddress, SocketKind, SocketOption};
 
 use std::net::IpAddr;
@@ -686,8 +688,10 @@ pub trait Kernel: Sized {
     fn setlogin(&mut self, name: &str) -> Outcome<()>;
     fn setpriority(&mut self, nice: i32) -> Outcome<()>;
     fn setfib(&mut self, fib: i32) -> Outcome<()>;
-    /// Soft and hard limit alike. ENOSYS for a limit that this kernel doesn't know.
-    fn setrlimit(&mut self, limit: Limit, value: u64) -> Outcome<()>;
+    /// For rctl(4)'s rules for login classes.
+    fn setloginclass(&mut self, name: &str) -> Outcome<()>;
+    /// ENOSYS for a limit that this kernel doesn't know.
+    fn setrlimit(&mut self, limit: Limit, amount: Rlimit) -> Outcome<()>;
     fn procctl(&mut self, control: Procctl) -> Outcome<()>;
     /// The matching *_STATUS command: true when the control is in force or armed.
     fn procctl_status(&mut self, control: Procctl) -> Outcome<bool>;

@@ -12,6 +12,7 @@ use crate::closure::Closure;
 use crate::error::Error;
 use crate::kernel::Pid;
 use crate::kernel::{Alias, Filesystem, JailParameters, Nmount, Stat};
+use crate::login_conf::LoginClass;
 use crate::permit::Permit;
 use crate::profile::values::cpus;
 use crate::profile::{Network, Profile, Supervise};
@@ -50,6 +51,8 @@ pub struct Host {
     /// The ruleset that shows the profile's devices and nothing else.
     pub ruleset: u16,
     pub environment: BTreeMap<String, String>,
+    /// What the profile's class of login.conf(5) says.
+    pub login_class: Option<LoginClass>,
     /// Rules are added: there are some, and racct is on.
     pub rctl: bool,
     /// How the program runs in capability mode, where the profile says so.
@@ -348,7 +351,7 @@ impl Plan {
             name: jail.clone(),
             parameters,
         });
-        steps.extend(cpuset(profile));
+        steps.extend(cpuset(profile, host));
         // Over the place of the finished root: from the host no path leads into it, so that nothing that
         // walks /var/run (rc.d/cleanvar empties it) reaches a writable directory of the host through it.
         // Not over the root itself: mounted there, it would become the jail's (mountcheckdirs in
@@ -436,8 +439,12 @@ impl Plan {
     }
 }
 
-fn cpuset(profile: &Profile) -> Option<Step> {
-    let cpus = profile.jail.cpuset.clone()?;
+fn cpuset(profile: &Profile, host: &Host) -> Option<Step> {
+    let of_class = host
+        .login_class
+        .as_ref()
+        .and_then(|class| class.cpus.as_ref());
+    let cpus = profile.jail.cpuset.as_ref().or(of_class)?.clone();
     Some(Step::Cpuset { cpus })
 }
 

@@ -21,7 +21,9 @@ pub struct Profile {
     /// The user's own when absent.
     pub group: Option<String>,
     pub groups: Vec<String>,
-    pub umask: u32,
+    /// The class of login.conf(5) whose limits, umask, priority and CPUs hold where the profile has none.
+    pub login_class: Option<String>,
+    pub umask: Option<u32>,
     /// Inside the root.
     pub chdir: String,
     pub nice: Option<i32>,

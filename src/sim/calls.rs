@@ -145,7 +145,8 @@ impl Kernel for Sim {
         setlogin(name: &str) -> () = |world, pid| world.setlogin(pid, name);
         setpriority(nice: i32) -> () = |world, pid| world.setpriority(pid, nice);
         setfib(fib: i32) -> () = |world, pid| world.setfib(pid, fib);
-        setrlimit(limit: Limit, value: u64) -> () = |world, pid| world.setrlimit(pid, limit, value);
+        setloginclass(name: &str) -> () = |world, pid| world.setloginclass(pid, name);
+        setrlimit(limit: Limit, amount: Rlimit) -> () = |world, pid| world.setrlimit(pid, limit, amount);
         procctl(control: Procctl) -> () = |world, pid| {
             world.process_mut(pid)?.procctls.insert(control);
             Ok(())

@@ -141,9 +141,8 @@ fn processes(call: &str) -> Option<&'static [Errno]> {
         "sysctl_int" | "sysctl_text" => &[Errno::EPERM, Errno::ENOMEM],
         "boot_id" => &[Errno::ENXIO],
         "procctl_reap_getpids" | "process_info" => &[Errno::EPERM, Errno::ENOMEM],
-        "setsid" | "setpgid" | "setgroups" | "setresgid" | "setresuid" | "setlogin" => {
-            &[Errno::EPERM]
-        }
+        "setsid" | "setpgid" | "setgroups" | "setresgid" | "setresuid" | "setlogin"
+        | "setloginclass" => &[Errno::EPERM],
         "setpriority" | "rtprio_normal" => &[Errno::EACCES, Errno::EPERM],
         "setfib" | "cpuset_root" | "setrlimit" => &[Errno::EINVAL, Errno::EPERM],
         "procctl" | "procctl_status" | "procctl_default" => &[Errno::EPERM, Errno::EBUSY],

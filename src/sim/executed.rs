@@ -36,6 +36,7 @@ impl World {
             umask: process.umask,
             session: process.session,
             login: process.login.clone(),
+            login_class: process.login_class.clone(),
             nice: process.nice,
             fib: process.fib,
             cpus: jail.map_or_else(|| self.cpus(), |jail| jail.cpus.clone()),

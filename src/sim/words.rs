@@ -2,8 +2,8 @@
 
 use crate::kernel::{
     Alias, At, CpusOf, DevfsAct, DevfsRule, Fd, Filesystem, Force, Fsid, Ids, JailId,
-    JailParameters, Limit, Lock, Nmount, Open, Pid, Procctl, Rights, Severity, SocketAddress,
-    SocketKind, SocketOption, Termios, Unlink, Watch, WindowSize, signal,
+    JailParameters, Limit, Lock, Nmount, Open, Pid, Procctl, Rights, Rlimit, Severity,
+    SocketAddress, SocketKind, SocketOption, Termios, Unlink, Watch, WindowSize, signal,
 };
 
 pub(super) trait Words {
@@ -51,6 +51,7 @@ as_debugged!(
     [u64],
     [String],
     CpusOf,
+    Rlimit,
     Severity,
     Termios,
     WindowSize,

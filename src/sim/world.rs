@@ -3,8 +3,8 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Protocol, Rights, Severity, SocketAddress, SocketKind, SocketOption,
-    Termios, User, Watch, WindowSize,
+    MountFlags, Procctl, Protocol, Rights, Rlimit, Severity, SocketAddress, SocketKind,
+    SocketOption, Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -190,12 +190,13 @@ pub struct Process {
     pub umask: u32,
     pub session: i32,
     pub login: String,
+    pub login_class: String,
     pub nice: i32,
     pub fib: i32,
     pub signals_blocked: bool,
     pub signals_ignored: BTreeSet<i32>,
     pub signals_pending: BTreeSet<i32>,
-    pub limits: BTreeMap<Limit, u64>,
+    pub limits: BTreeMap<Limit, Rlimit>,
     pub procctls: BTreeSet<Procctl>,
     pub in_capability_mode: bool,
     pub program: Option<(String, Place)>,
@@ -258,10 +259,11 @@ pub struct Executed {
     pub umask: u32,
     pub session: i32,
     pub login: String,
+    pub login_class: String,
     pub nice: i32,
     pub fib: i32,
     pub cpus: Vec<u32>,
-    pub limits: BTreeMap<Limit, u64>,
+    pub limits: BTreeMap<Limit, Rlimit>,
     pub procctls: BTreeSet<Procctl>,
     pub signals_blocked: bool,
     pub signals_ignored: BTreeSet<i32>,

@@ -1,4 +1,4 @@
-//! What a service is kept to: CPUs.
+//! What a service is kept to: CPUs, and a class of login.conf(5).
 
 use crate::fixture::{Fixture, jail_lives, said, sh, until, wait};
 
@@ -84,5 +84,90 @@ fn a_cpu_that_this_host_lacks_is_refused_by_name() {
         ),
         "{words}"
     );
+    fixture.nothing_is_left();
+}
+
+/// A class at the end of the host's login.conf, in text and database; both are as before afterwards.
+struct Classes;
+
+impl Classes {
+    fn with(words: &str) -> Classes {
+        sh("cp -p /etc/login.conf /etc/login.conf.jrtest");
+        std::fs::write("/tmp/jrtest-class", format!("jrtest:{words}\n")).unwrap();
+        sh(
+            "cat /tmp/jrtest-class >> /etc/login.conf; rm /tmp/jrtest-class; cap_mkdb /etc/login.conf",
+        );
+        Classes
+    }
+}
+
+impl Drop for Classes {
+    fn drop(&mut self) {
+        sh("mv /etc/login.conf.jrtest /etc/login.conf; cap_mkdb /etc/login.conf");
+    }
+}
+
+const LIMITS: &str =
+    "umask; ulimit -Sn; ulimit -Hn; ulimit -c; ulimit -t; ps -o nice= -p $$; id -c";
+
+#[test]
+fn the_service_is_in_its_profiles_login_class_and_never_in_the_callers() {
+    let words = "openfiles-cur=50:openfiles-max=100:cputime=1h:umask=027:priority=5:tc=daemon:";
+    let classes = Classes::with(words);
+    let fixture = Fixture::with("class", "login_class = \"jrtest\"", "");
+    let said = fixture.says(LIMITS);
+    let said: Vec<&str> = said.lines().map(str::trim).collect();
+    assert_eq!(
+        said,
+        ["0027", "50", "100", "unlimited", "3600", "5", "jrtest"]
+    );
+    // What login(1)'s own library makes of the same class, by limits(1).
+    let theirs = sh("limits -C jrtest sh -c 'ulimit -Sn; ulimit -Hn; ulimit -t; ulimit -l'");
+    let ours = fixture.says("ulimit -Sn; ulimit -Hn; ulimit -t; ulimit -l");
+    assert_eq!(ours, theirs);
+    // The profile's own words come first.
+    fixture.change(
+        "login_class = \"jrtest\"\numask = \"077\"\nnice = 3",
+        "[limits]\nopenfiles = 64\n",
+    );
+    let said = fixture.says(LIMITS);
+    let said: Vec<&str> = said.lines().map(str::trim).collect();
+    assert_eq!(
+        said,
+        ["0077", "64", "64", "unlimited", "3600", "3", "jrtest"]
+    );
+    drop(classes);
+    // It has gone from the file; and a profile without one isn't in its caller's.
+    let refused = fixture.says("echo ran");
+    assert_eq!(
+        refused,
+        "jailrun: jrtest-class: login_class: /etc/login.conf has no class \"jrtest\""
+    );
+    fixture.change("", "");
+    assert_eq!(fixture.says("id -c"), "default");
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn every_class_of_the_hosts_login_conf_reads_as_its_database_has_it() {
+    let fixture = Fixture::new("classes", "");
+    for class in ["default", "standard", "daemon", "root", "russian"] {
+        fixture.change(&format!("login_class = \"{class}\""), "");
+        assert_eq!(fixture.says("id -c"), class);
+    }
+    // The text is changed, the database isn't.
+    let classes = Classes::with("openfiles=10:");
+    fixture.change("login_class = \"jrtest\"", "");
+    assert_eq!(fixture.says("ulimit -n"), "10");
+    sh("sed -i '' s/openfiles=10/openfiles=11/ /etc/login.conf");
+    assert_eq!(
+        fixture.says("ulimit -n"),
+        "jailrun: jrtest-classes: login_class: /etc/login.conf.db says something else of jrtest than \
+         /etc/login.conf: run \"cap_mkdb /etc/login.conf\""
+    );
+    sh("cap_mkdb /etc/login.conf");
+    assert_eq!(fixture.says("ulimit -n"), "11");
+    drop(classes);
+    fixture.change("", "");
     fixture.nothing_is_left();
 }

@@ -29,6 +29,7 @@ fn child() -> ChildPlan {
         chdir: "/".to_string(),
         nice: None,
         fib: None,
+        login_class: "default".to_string(),
         limits: Vec::new(),
         procctl: Vec::new(),
         capability: None,

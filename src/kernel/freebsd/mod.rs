@@ -25,8 +25,8 @@ use std::os::unix::net::UnixDatagram;
 use super::{
     Alias, At, CpusOf, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids,
     JailId, JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid,
-    Procctl, ProcessInfo, Rights, Severity, SocketAddress, SocketKind, SocketOption, Stat, Statfs,
-    Termios, Unlink, User, Waited, Watch, WindowSize,
+    Procctl, ProcessInfo, Rights, Rlimit, Severity, SocketAddress, SocketKind, SocketOption, Stat,
+    Statfs, Termios, Unlink, User, Waited, Watch, WindowSize,
 };
 
 /// The running kernel. No state: all of it is in the process and behind the calls.
@@ -466,8 +466,12 @@ impl Kernel for FreeBsd {
         process::setfib(fib)
     }
 
-    fn setrlimit(&mut self, limit: Limit, value: u64) -> Outcome<()> {
-        process::setrlimit(limit, value)
+    fn setloginclass(&mut self, name: &str) -> Outcome<()> {
+        process::setloginclass(name)
+    }
+
+    fn setrlimit(&mut self, limit: Limit, amount: Rlimit) -> Outcome<()> {
+        process::setrlimit(limit, amount)
     }
 
     fn procctl(&mut self, control: Procctl) -> Outcome<()> {

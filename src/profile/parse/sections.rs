@@ -132,7 +132,11 @@ impl Reader<'_> {
                 self.list(key, value, Refused, values::account),
                 &mut self.profile.groups,
             ),
-            "umask" => replace(
+            "login_class" => fill(
+                self.one(key, value, Refused, values::login_class),
+                &mut self.profile.login_class,
+            ),
+            "umask" => fill(
                 self.one(key, value, Refused, values::umask),
                 &mut self.profile.umask,
             ),
