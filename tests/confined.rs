@@ -1,4 +1,4 @@
-//! What a profile keeps its service to, in the simulated kernel: CPUs, and a class of login.conf(5).
+//! What a profile keeps its service to, in the simulated kernel: CPUs, a class of login.conf(5), and what rctl(4) counts.
 #![allow(clippy::unwrap_used)]
 
 use jailrun::kernel::{Ending, Limit, Rlimit, UNLIMITED};
@@ -180,4 +180,35 @@ fn a_database_that_says_something_else_than_the_text_is_refused() {
              \"cap_mkdb /etc/login.conf\"",
         );
     }
+}
+
+#[test]
+fn what_the_kernel_only_counts_kills_and_what_is_a_rate_is_slowed_down() {
+    let rules = "cputime = 5\nwallclock = 6\nreadbps = \"1m\"\nwriteiops = 7\nmaxproc = 8\n";
+    let report = launch(host("", &format!("[rctl]\n{rules}")));
+    assert_eq!(
+        report.ending,
+        Ending::Exited(0),
+        "{:?}",
+        report.world.stderr
+    );
+    let added = report
+        .calls
+        .iter()
+        .filter(|call| call.name == "rctl_add_rule");
+    let added: Vec<&str> = added.map(|call| call.detail.as_str()).collect();
+    let wanted = [
+        "cputime:sigkill=5",
+        "wallclock:sigkill=6",
+        "readbps:throttle=1048576",
+        "writeiops:throttle=7",
+        "maxproc:deny=8",
+    ];
+    for rule in wanted {
+        assert!(
+            added.contains(&format!("\"jail:jailrun-x:{rule}\"").as_str()),
+            "{added:?}"
+        );
+    }
+    assert!(report.world.rctl_rules.is_empty());
 }

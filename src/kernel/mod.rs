@@ -254,6 +254,8 @@ pub struct OwnedJail {
 pub enum JailValue {
     Flag,
     Int(i32),
+    /// unsigned long: host.hostid alone.
+    Long(u64),
     Text(String),
     Addresses(Vec<IpAddr>),
 }
@@ -264,6 +266,7 @@ impl JailValue {
         match self {
             JailValue::Flag => name.to_string(),
             JailValue::Int(number) => format!("{name}={number}"),
+            JailValue::Long(number) => format!("{name}={number}"),
             JailValue::Text(text) => format!("{name}={text}"),
             JailValue::Addresses(list) => {
                 let list: Vec<String> = list.iter().map(ToString::to_string).collect();

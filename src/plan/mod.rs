@@ -341,7 +341,7 @@ impl Plan {
         }
         for (resource, amount) in profile.rctl.rules.iter().filter(|_| host.rctl) {
             steps.push(Step::Rctl {
-                rule: format!("jail:{jail}:{resource}:deny={amount}"),
+                rule: format!("jail:{jail}:{resource}:{}={amount}", jail::action(resource)),
                 filter: format!("jail:{jail}:{resource}"),
             });
         }

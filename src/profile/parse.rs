@@ -2,6 +2,7 @@
 //! files together. Pure: the caller opened the files and says which instance is meant.
 //! Nothing is ignored. What isn't understood is an error, and all errors come back at once.
 
+mod jail;
 mod listen;
 mod root;
 mod sections;

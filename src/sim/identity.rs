@@ -186,6 +186,9 @@ impl World {
         if amount.is_empty() || !amount.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Errno::EINVAL.into());
         }
+        if !is_supported(rule) {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
         if !self.rctl_rules.iter().any(|known| known == rule) {
             self.rctl_rules.push(rule.to_string());
         }
@@ -221,4 +224,18 @@ fn filter_matches(filter: &str, rule: &str) -> bool {
         let part = parts.next().unwrap_or_default();
         wanted.is_empty() || wanted == part || part.split('=').next() == Some(wanted)
     })
+}
+
+/// What is only counted can't be denied, and only what is a rate be slowed down (rctl_rule_add in
+/// sys/kern/kern_rctl.c).
+fn is_supported(rule: &str) -> bool {
+    let mut words = rule.split(':').skip(2);
+    let resource = words.next().unwrap_or_default();
+    let action = words.next().and_then(|action| action.split('=').next());
+    let is_rate = ["readbps", "writebps", "readiops", "writeiops"].contains(&resource);
+    match action {
+        Some("deny") => !is_rate && resource != "cputime" && resource != "wallclock",
+        Some("throttle") => is_rate,
+        _ => true,
+    }
 }

@@ -1,4 +1,4 @@
-//! What a service is kept to: CPUs, and a class of login.conf(5).
+//! What a service is kept to: CPUs, a class of login.conf(5), and what rctl(4) counts.
 
 use crate::fixture::{Fixture, jail_lives, said, sh, until, wait};
 
@@ -169,5 +169,75 @@ fn every_class_of_the_hosts_login_conf_reads_as_its_database_has_it() {
     assert_eq!(fixture.says("ulimit -n"), "11");
     drop(classes);
     fixture.change("", "");
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_service_that_used_up_its_processor_time_is_killed() {
+    let fixture = Fixture::new("cputime", "[rctl]\ncputime = 2\n");
+    let script = "(while :; do :; done) & while :; do :; done";
+    let began = std::time::Instant::now();
+    let output = fixture.run(script);
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(output.status.signal(), Some(9), "{output:?}");
+    assert!(began.elapsed().as_secs() < 60);
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_service_that_reached_its_age_is_killed() {
+    let fixture = Fixture::new("wallclock", "[rctl]\nwallclock = 3\n");
+    let output = fixture.run("sleep 60");
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(output.status.signal(), Some(9), "{output:?}");
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn every_rule_that_a_profile_can_give_is_one_that_the_kernel_takes() {
+    let seconds = "cputime = 600\nwallclock = 600\n";
+    let sizes = "datasize stacksize coredumpsize memoryuse memorylocked vmemoryuse swapuse shmsize msgqsize \
+                 readbps writebps";
+    let counts = "maxproc openfiles pseudoterminals nthr msgqqueued nmsgq nsem nsemop nshm pcpu readiops writeiops";
+    let sizes: String = sizes
+        .split_whitespace()
+        .map(|word| format!("{word} = \"4g\"\n"))
+        .collect();
+    let counts: String = counts
+        .split_whitespace()
+        .map(|word| format!("{word} = 900\n"))
+        .collect();
+    let more = format!("[rctl]\n{seconds}{sizes}{counts}");
+    let fixture = Fixture::with("rules", "args = [\"-c\", \"sleep 3\"]", &more);
+    let running = fixture.command().spawn().unwrap();
+    until("the rules", || {
+        let rules = sh("rctl");
+        rules.contains(":cputime:sigkill=600") && rules.lines().count() == 25
+    });
+    assert!(sh("rctl").contains(":readbps:throttle=4294967296"));
+    wait(running);
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_jails_own_names_and_numbers_are_seen_inside() {
+    let more = "[jail]\nhost.hostid = 4294967295\nosreldate = 1500001\nosrelease = \"15.0-X\"\n\
+                host.domainname = \"example.org\"\nhost.hostuuid = \"6a61696c-7275-6e00-0000-000000000001\"\n\
+                sysvshm = \"new\"\nenv = { SITE = \"blue\", N = \"1\" }\n";
+    let fixture = Fixture::new("names", more);
+    let script = "sysctl -n kern.hostid kern.domainname kern.hostuuid security.jail.env; uname -K; uname -r; ipcs -m | head -1";
+    let said = fixture.says(script);
+    let said: Vec<&str> = said.lines().filter(|line| !line.is_empty()).collect();
+    let wanted = [
+        "4294967295",
+        "example.org",
+        "6a61696c-7275-6e00-0000-000000000001",
+        "N=1",
+        "SITE=blue",
+        "1500001",
+        "15.0-X",
+        "Shared Memory:",
+    ];
+    assert_eq!(said, wanted);
     fixture.nothing_is_left();
 }
