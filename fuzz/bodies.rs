@@ -4,6 +4,7 @@
 use jailrun::closure::image::{self, ReadAt};
 use jailrun::kernel::Outcome;
 use jailrun::launch::journal::{self, Unreadable};
+use jailrun::login_conf::{self, LoginClass};
 use jailrun::profile::Profile;
 use jailrun::profile::parse::{Source, includes};
 use jailrun::profile::values::is_name;
@@ -91,6 +92,25 @@ pub fn elf(bytes: &[u8]) {
             .chain(&object.auxiliaries);
         for name in names.chain(&object.interpreter).chain(&object.soname) {
             assert!(name.len() < 1024 && !name.contains('\0'));
+        }
+    }
+}
+
+/// The text of login.conf(5), and every class that it names.
+pub fn login_conf(bytes: &[u8]) {
+    let names = bytes.split(|byte| b"\n|:=".contains(byte)).take(40);
+    for name in names.filter_map(|name| std::str::from_utf8(name).ok()) {
+        match login_conf::record(bytes, name) {
+            Ok(record) => {
+                assert!(record.len() <= 64 * 1024 && !record.contains(&0));
+                let class = LoginClass::of(name, &record);
+                if let Ok(class) = class {
+                    assert!(class.umask.is_none_or(|mask| mask <= 0o777));
+                    assert!(class.nice.is_none_or(|nice| (-20..=20).contains(&nice)));
+                    assert!(class.cpus.is_none_or(|cpus| !cpus.is_empty()));
+                }
+            }
+            Err(why) => assert!(!why.is_empty() && !why.contains('\n'), "{why:?}"),
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod instances;
 pub mod kernel;
 pub mod launch;
 pub mod link;
+pub mod login_conf;
 pub mod permit;
 pub mod plan;
 pub mod profile;

@@ -3,7 +3,9 @@
 //! words that were copied here.
 
 use crate::error::Error;
-use crate::kernel::{At, Errno, Failure, Fd, FileKind, Ids, Kernel, Limit, Open, UNLIMITED};
+use crate::kernel::{
+    At, Errno, Failure, Fd, FileKind, Ids, Kernel, Limit, Open, Rlimit, UNLIMITED,
+};
 use crate::permit::Caller;
 
 /// The number that the status descriptor is moved to, and the highest that we keep.
@@ -93,7 +95,7 @@ fn limits<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
             Limit::Coredumpsize => 0,
             _ => UNLIMITED,
         };
-        kernel.setrlimit(limit, most)?;
+        kernel.setrlimit(limit, Rlimit::both(most))?;
     }
     // Locks that others wait for are held meanwhile: not at a pace of the caller's.
     kernel.rtprio_normal()?;

@@ -181,6 +181,7 @@ fn root_of_the_host() -> ChildPlan {
         chdir: "/".to_string(),
         nice: None,
         fib: None,
+        login_class: "default".to_string(),
         limits: Vec::new(),
         procctl: Vec::new(),
         capability: None,

@@ -561,6 +561,44 @@ fn a_childs_end_is_an_event<K: Kernel>(kernel: &mut K, _base: &str) {
 
 type Fact<K> = (&'static str, fn(&mut K, &str));
 
+fn a_jails_cpus_are_set_from_outside_and_not_from_inside<K: Kernel>(kernel: &mut K, base: &str) {
+    let host = kernel.cpuset_getaffinity(CpusOf::Host).unwrap();
+    let owned = jail(kernel, "conformance-cpus", base, &[]).unwrap();
+    let id = owned.id;
+    assert_eq!(
+        kernel.cpuset_getaffinity(CpusOf::Jail(id)),
+        Ok(host.clone())
+    );
+    kernel.cpuset_setaffinity(id, &host[..1]).unwrap();
+    assert_eq!(
+        kernel.cpuset_getaffinity(CpusOf::Jail(id)).unwrap(),
+        host[..1]
+    );
+    // One that the host hasn't, with one that it has; and none at all.
+    let absent = [host[0], 1023];
+    assert_eq!(errno(kernel.cpuset_setaffinity(id, &absent)), Errno::EINVAL);
+    assert_eq!(errno(kernel.cpuset_setaffinity(id, &[])), Errno::EDEADLK);
+    let inside = status(kernel, move |kernel| {
+        if kernel.jail_attach(id).is_err() {
+            return 1;
+        }
+        match kernel
+            .cpuset_setaffinity(id, &host)
+            .map_err(|failure| failure.errno)
+        {
+            Err(Errno::ESRCH) => 0,
+            _ => 2,
+        }
+    });
+    assert_eq!(inside, Ending::Exited(0));
+    kernel.jail_remove(owned.descriptor).unwrap();
+    kernel.close(owned.descriptor).unwrap();
+    assert_eq!(
+        errno(kernel.cpuset_setaffinity(JailId(999_998), &[0])),
+        Errno::ESRCH
+    );
+}
+
 macro_rules! facts {
     ($($name:ident),* $(,)?) => {
         fn all<K: Kernel>() -> Vec<Fact<K>> {
@@ -596,6 +634,7 @@ facts![
     a_sockets_file_says_whether_somebody_has_it_open,
     an_address_is_bound_once_and_only_where_it_is,
     capability_mode_refuses_names_and_rights_only_shrink,
+    a_jails_cpus_are_set_from_outside_and_not_from_inside,
     a_childs_end_is_an_event,
 ];
 

@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jailrun::kernel::freebsd::FreeBsd;
 use jailrun::kernel::{
     Alias, At, DevfsAct, DevfsRule, Ending, Errno, Event, Fd, FileKind, Filesystem, Force, Ids,
-    JailParameters, JailValue, Kernel, Limit, Lock, MountFlags, Nmount, Open, Procctl, Severity,
-    Unlink, Watch, signal,
+    JailParameters, JailValue, Kernel, Limit, Lock, MountFlags, Nmount, Open, Procctl, Rlimit,
+    Severity, Unlink, Watch, signal,
 };
 
 const TIGHT: MountFlags = MountFlags {
@@ -339,8 +339,12 @@ fn an_unprivileged_program_runs_in_a_jail() {
         kernel.setlogin("nobody").map_err(|_| 2)?;
         kernel.setfib(0).map_err(|_| 3)?;
         kernel.setpriority(5).map_err(|_| 4)?;
-        kernel.setrlimit(Limit::Openfiles, 64).map_err(|_| 5)?;
-        kernel.setrlimit(Limit::Coredumpsize, 0).map_err(|_| 6)?;
+        kernel
+            .setrlimit(Limit::Openfiles, Rlimit::both(64))
+            .map_err(|_| 5)?;
+        kernel
+            .setrlimit(Limit::Coredumpsize, Rlimit::both(0))
+            .map_err(|_| 6)?;
         kernel.jail_attach(owned.id).map_err(|_| 7)?;
         claim(8, kernel.sysctl_int("security.jail.jailed") == Ok(1))?;
         claim(

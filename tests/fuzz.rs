@@ -64,6 +64,21 @@ fn exercise(body: fn(&[u8]), seeds: &[Vec<u8>], mutations: usize) {
 }
 
 #[test]
+fn any_text_of_login_conf_is_a_class_or_is_refused_in_one_line() {
+    let seeds = [
+        "default:\\\n\t:cputime=1h30m:openfiles#100:umask=022:\n",
+        "daemon|Daemons:mail@:memorylocked=128M:priority=-5:tc=default:\ndefault:openfiles-max=0x20:\n",
+        "a:tc=b:tc=b:\nb:tc=a:tc@:\n# comment\\\na:x:\n",
+        "pinned:cpumask=0-1,3:umask=inherit:datasize=1g5k:\n",
+    ];
+    exercise(
+        bodies::login_conf,
+        &seeds.map(|seed| seed.as_bytes().to_vec()),
+        4000,
+    );
+}
+
+#[test]
 fn any_command_line_is_a_request_or_is_refused_in_one_line() {
     let seeds = [
         "-d\0www@blue",

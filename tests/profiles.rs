@@ -288,6 +288,8 @@ fn planned(key: &Key, profile: &str) -> String {
         world.dir(path, mode, owner, 0);
     }
     world.interface("lo1", None).group("video", 44);
+    let classes = b"daemon:memorylocked=128M:umask=027:\n";
+    world.file("/etc/login.conf", 0o644, 0, 0, classes);
     let program = Elf::program(&["libc.so.7"]).bytes();
     world.file("/usr/bin/openssl", 0o755, 0, 0, &program);
     let library = Elf::library("nss_x.so.1", &[]).bytes();
@@ -402,6 +404,21 @@ fn a_key_that_is_not_supported_yet_is_refused_as_that() {
 }
 
 #[test]
+fn a_key_that_no_profile_gives_is_refused_with_what_to_write_instead() {
+    let never = KEYS.iter().filter(|key| key.support == Support::Never);
+    let mut seen = 0;
+    for key in never {
+        let text = format!("{FRAME}[{}]\n{} = 1\n", key.section, key.name);
+        let errors = read_text(&text).unwrap_err();
+        let message = format!("\"{}\" is not for profiles: {}", key.name, key.meaning);
+        assert_eq!(errors.0[0].message, message);
+        assert!(errors.0.len() == 1 && !key.meaning.is_empty());
+        seen += 1;
+    }
+    assert!(seen > 30);
+}
+
+#[test]
 fn no_key_is_in_the_schema_twice() {
     let distinct: BTreeSet<(&str, &str)> = KEYS.iter().map(|key| (key.section, key.name)).collect();
     assert_eq!(distinct.len(), KEYS.len());
@@ -438,7 +455,7 @@ fn an_empty_profile_grants_nothing() {
 
     assert_eq!(
         (profile.user.as_str(), profile.umask, profile.chdir.as_str()),
-        ("nobody", 0o022, "/")
+        ("nobody", None, "/")
     );
     assert_eq!(
         (&profile.jail.ip4, &profile.jail.ip6),

@@ -439,7 +439,7 @@ fn the_service_is_in_a_session_of_its_own_with_nothing_of_the_callers() {
     assert_eq!(executed.environment, Vec::<String>::new());
     assert_eq!(executed.groups, [80]);
     assert_eq!(executed.limits.len(), 16);
-    assert_eq!(executed.limits[&Limit::Coredumpsize], 0);
+    assert_eq!(executed.limits[&Limit::Coredumpsize].hard, 0);
     assert!(!executed.signals_blocked && executed.signals_ignored.is_empty());
 }
 

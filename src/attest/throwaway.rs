@@ -342,7 +342,7 @@ impl Facts {
                 .limits
                 .iter()
                 .filter(|(known, _)| *known == own);
-            ruled.chain(own.map(|(_, most)| *most)).min()
+            ruled.chain(own.map(|(_, most)| most.hard)).min()
         };
         Target {
             child: plan.child().clone(),

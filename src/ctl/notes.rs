@@ -68,6 +68,14 @@ fn of_capability_mode(profile: &Profile) -> Vec<String> {
 fn of_resource(resource: &str) -> Option<&'static str> {
     match resource {
         "memoryuse" => Some("isn't enforced when memory is touched; vmemoryuse is, at once"),
+        "cputime" => Some("is looked at once a second: then every process inside is killed"),
+        "wallclock" => Some(
+            "is the age of all processes together, not of the service: two reach it twice as fast",
+        ),
+        "readbps" | "readiops" => Some(
+            "makes processes sleep after they have read; what the host has cached isn't counted",
+        ),
+        "writebps" | "writeiops" => Some("makes processes sleep after they have written"),
         "pcpu" => Some("is a mean over seconds: a spinner gets more at first"),
         _ => None,
     }

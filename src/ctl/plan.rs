@@ -10,10 +10,10 @@ use crate::error::Error;
 use crate::host::{self, Purpose};
 use crate::kernel::{
     JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailParameters, JailValue, Kernel, Limit,
-    Procctl, UNLIMITED, signal,
+    Procctl, Rlimit, UNLIMITED, signal,
 };
 use crate::permit::Caller;
-use crate::plan::{self, Host, Plan, Step};
+use crate::plan::{self, ChildPlan, Host, Plan, Step};
 use crate::profile::values::facility_name;
 use crate::profile::{Output, Profile, Ready, Restart, Socket};
 use crate::request::Request;
@@ -202,16 +202,10 @@ fn child(prepared: &Prepared) -> Vec<String> {
         child.nice.unwrap_or(0),
         child.fib.unwrap_or(0)
     )];
-    for limit in Limit::ALL {
-        let planned = child.limits.iter().find(|(known, _)| *known == limit);
-        let value = match (planned, limit) {
-            (Some((_, UNLIMITED)), _) => "unlimited".to_string(),
-            (Some((_, value)), _) => value.to_string(),
-            (None, Limit::Coredumpsize) => "0".to_string(),
-            (None, _) => continue,
-        };
-        lines.push(format!("limit {limit:?} to {value}").to_lowercase());
+    if let Some(class) = &prepared.host.login_class {
+        lines.push(format!("login class {}", class.name));
     }
+    lines.extend(limits(child));
     lines.push(format!("attach to the jail, enter {}", child.chdir));
     let groups: Vec<String> = child.groups.iter().map(u32::to_string).collect();
     lines.push(format!(
@@ -254,6 +248,28 @@ fn child(prepared: &Prepared) -> Vec<String> {
             let fd = capability.execute.0;
             lines.push(format!("execute {fd}: {}", words(&capability.arguments)));
         }
+    }
+    lines
+}
+
+/// Those that are set to anything but "unlimited", which is what nobody speaks of.
+fn limits(child: &ChildPlan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for limit in Limit::ALL {
+        let planned = child.limits.iter().find(|(known, _)| *known == limit);
+        let amount = |value: u64| match value {
+            UNLIMITED => "unlimited".to_string(),
+            _ => value.to_string(),
+        };
+        let value = match (planned, limit) {
+            (Some((_, Rlimit { soft, hard })), _) if soft == hard => amount(*soft),
+            (Some((_, Rlimit { soft, hard })), _) => {
+                format!("{}, which it may raise to {}", amount(*soft), amount(*hard))
+            }
+            (None, Limit::Coredumpsize) => "0".to_string(),
+            (None, _) => continue,
+        };
+        lines.push(format!("limit {limit:?} to {value}").to_lowercase());
     }
     lines
 }

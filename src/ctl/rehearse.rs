@@ -9,7 +9,7 @@ use super::plan::{request, simulated};
 use super::source::Sources;
 use super::{Trouble, print};
 use crate::host;
-use crate::kernel::{Ids, Limit};
+use crate::kernel::{Ids, Limit, Rlimit};
 use crate::launch::cleanup;
 use crate::plan::{Plan, jail_name};
 use crate::request::Request;
@@ -126,7 +126,7 @@ fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
             .collect::<std::collections::BTreeSet<_>>()
     };
     let is_standard = |fds: &[(i32, String)]| fds.iter().all(|(number, _)| (0..3).contains(number));
-    let limited = |(limit, value): &(Limit, u64)| executed.limits.get(limit) == Some(value);
+    let limited = |(limit, value): &(Limit, Rlimit)| executed.limits.get(limit) == Some(value);
     let facts = [
         (executed.jail.is_some(), "outside any jail"),
         (executed.uid == Ids::all(child.uid), "as another user"),
@@ -154,6 +154,10 @@ fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
         (executed.umask == child.umask, "with another umask"),
         (is_standard(&executed.fds), "with descriptors of ours"),
         (child.limits.iter().all(limited), "with other limits"),
+        (
+            executed.login_class == child.login_class,
+            "in another login class",
+        ),
         (
             child.procctl.iter().all(|p| executed.procctls.contains(p)),
             "without a process control",

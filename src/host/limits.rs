@@ -1,8 +1,10 @@
-//! What the kernel and its interfaces must have for a profile's addresses and rctl rules. Found out
+//! What the kernel and its interfaces must have for a profile's addresses, CPUs and rctl rules. Found out
 //! before anything is done: the kernel itself takes an address that nobody has, and lets bind(2) fail.
 
 use crate::error::Error;
-use crate::kernel::{Errno, Failure, Kernel};
+use crate::kernel::{CpusOf, Errno, Failure, Kernel};
+use crate::login_conf::LoginClass;
+use crate::profile::values::cpus;
 use crate::profile::{Network, Profile};
 
 /// Every address without an interface is on one already.
@@ -44,6 +46,28 @@ pub fn parameters<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Er
         }
     }
     Ok(())
+}
+
+/// Every CPU of `cpuset`, or of the login class, is one that the kernel gives to jails.
+pub fn processors<K: Kernel>(
+    kernel: &mut K,
+    profile: &Profile,
+    class: Option<&LoginClass>,
+) -> Result<(), Error> {
+    let of_class = class.and_then(|class| class.cpus.as_ref());
+    let Some(wanted) = profile.jail.cpuset.as_ref().or(of_class) else {
+        return Ok(());
+    };
+    let held = kernel
+        .cpuset_getaffinity(CpusOf::Host)
+        .map_err(|failure| Error::step("read the host's CPUs", failure))?;
+    match wanted.iter().find(|cpu| !held.contains(cpu)) {
+        None => Ok(()),
+        Some(missing) => Err(Error::Profile(format!(
+            "cpuset: this host has no CPU {missing} for jails: it has {}",
+            cpus::words(&held)
+        ))),
+    }
 }
 
 pub fn has_parameter<K: Kernel>(kernel: &mut K, name: &str) -> Result<bool, Error> {

@@ -9,6 +9,7 @@ mod contents;
 pub mod db;
 mod devices;
 mod limits;
+mod login_class;
 mod sources;
 mod submounts;
 pub mod synthetic;
@@ -67,6 +68,8 @@ pub fn survey<K: Kernel>(
     let profile = permit.profile();
     limits::parameters(kernel, profile)?;
     limits::addresses(kernel, profile)?;
+    let login_class = login_class::look(&mut Walker::new(kernel), profile)?;
+    limits::processors(kernel, profile, login_class.as_ref())?;
     let rctl = limits::rctl(kernel, profile)?;
     let service = Service::of(kernel, profile)?;
     let owners = accounts::owners(kernel, profile)?;
@@ -99,6 +102,7 @@ pub fn survey<K: Kernel>(
             false => devices::ruleset(kernel, &profile.root.devices, purpose)?,
         },
         environment,
+        login_class,
         rctl,
     })
 }

@@ -10,12 +10,16 @@ pub mod errno;
 #[cfg(target_os = "freebsd")]
 pub mod freebsd;
 mod listener;
+mod processors;
 pub mod rights;
+mod rlimit;
 mod socket;
 
 pub use errno::Errno;
 pub use listener::{Listener, Protocol};
+pub use processors::CpusOf;
 pub use rights::Rights;
+pub use rlimit::Rlimit;
 pub use socket::{SocketAddress, SocketKind, SocketOption};
 
 use std::net::IpAddr;
@@ -250,6 +254,8 @@ pub struct OwnedJail {
 pub enum JailValue {
     Flag,
     Int(i32),
+    /// unsigned long: host.hostid alone.
+    Long(u64),
     Text(String),
     Addresses(Vec<IpAddr>),
 }
@@ -260,6 +266,7 @@ impl JailValue {
         match self {
             JailValue::Flag => name.to_string(),
             JailValue::Int(number) => format!("{name}={number}"),
+            JailValue::Long(number) => format!("{name}={number}"),
             JailValue::Text(text) => format!("{name}={text}"),
             JailValue::Addresses(list) => {
                 let list: Vec<String> = list.iter().map(ToString::to_string).collect();
@@ -633,6 +640,10 @@ pub trait Kernel: Sized {
     fn jail_attach_jd(&mut self, jail: Fd) -> Outcome<()>;
     /// jail_remove_jd(2): every process in the jail is sent SIGKILL; returns before they are gone.
     fn jail_remove(&mut self, jail: Fd) -> Outcome<()>;
+    fn cpuset_getaffinity(&mut self, whose: CpusOf) -> Outcome<Vec<u32>>;
+    /// Of a jail's root set (CPU_WHICH_JAIL), now and for whoever attaches later. EINVAL where the host's
+    /// hasn't all of them, EDEADLK for none.
+    fn cpuset_setaffinity(&mut self, jail: JailId, cpus: &[u32]) -> Outcome<()>;
 
     // Addresses.
     /// Every address of every interface (getifaddrs(3)).
@@ -680,8 +691,10 @@ pub trait Kernel: Sized {
     fn setlogin(&mut self, name: &str) -> Outcome<()>;
     fn setpriority(&mut self, nice: i32) -> Outcome<()>;
     fn setfib(&mut self, fib: i32) -> Outcome<()>;
-    /// Soft and hard limit alike. ENOSYS for a limit that this kernel doesn't know.
-    fn setrlimit(&mut self, limit: Limit, value: u64) -> Outcome<()>;
+    /// For rctl(4)'s rules for login classes.
+    fn setloginclass(&mut self, name: &str) -> Outcome<()>;
+    /// ENOSYS for a limit that this kernel doesn't know.
+    fn setrlimit(&mut self, limit: Limit, amount: Rlimit) -> Outcome<()>;
     fn procctl(&mut self, control: Procctl) -> Outcome<()>;
     /// The matching *_STATUS command: true when the control is in force or armed.
     fn procctl_status(&mut self, control: Procctl) -> Outcome<bool>;

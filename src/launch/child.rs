@@ -15,9 +15,9 @@
 //! ```
 
 use super::capability::give_names_up;
-use crate::kernel::{Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, UNLIMITED};
+use crate::kernel::{Errno, Failure, Fd, Ids, JailId, Kernel, Limit, Procctl, Rlimit};
 use crate::plan::capability::Capability;
-use crate::plan::child::FIRST;
+use crate::plan::child::{FIRST, unspoken};
 use crate::plan::{ChildPlan, Then};
 
 /// What the child is given of the supervisor's descriptors.
@@ -100,6 +100,9 @@ impl<'a, K: Kernel> Outside<'a, K> {
         kernel
             .setfib(plan.fib.unwrap_or(0))
             .map_err(at("set the FIB"))?;
+        kernel
+            .setloginclass(&plan.login_class)
+            .map_err(at("set the login class"))?;
         limits(kernel, plan).map_err(at("set a limit"))?;
         defaults(kernel).map_err(at("reset process controls"))?;
         Ok(Outside { kernel, plan })
@@ -143,12 +146,9 @@ fn gone() -> Failure {
 fn limits<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Failure> {
     for limit in Limit::ALL {
         let planned = plan.limits.iter().find(|(known, _)| *known == limit);
-        let value = match (planned, limit) {
-            (Some((_, value)), _) => *value,
-            (None, Limit::Coredumpsize) => 0,
-            (None, _) => UNLIMITED,
-        };
-        match kernel.setrlimit(limit, value) {
+        let unspoken = Rlimit::both(unspoken(limit));
+        let amount = planned.map_or(unspoken, |(_, amount)| *amount);
+        match kernel.setrlimit(limit, amount) {
             // A limit that this kernel doesn't have, and nobody asked for.
             Err(failure) if failure.errno == Errno::ENOSYS && planned.is_none() => {}
             other => other?,

@@ -71,10 +71,7 @@ fn start<K: Kernel>(
             return Err(error);
         }
     }
-    let jail = done.iter().find_map(|undo| match undo {
-        Undo::RemoveJail(jail) => Some(*jail),
-        _ => None,
-    });
+    let jail = steps::jail(done);
     let (Some((pid, channel)), Some(jail)) = (child, jail) else {
         let failure = Failure::new("jail_set", Errno::EINVAL);
         return Err(Error::step("create the jail", failure));

@@ -3,8 +3,8 @@
 
 use crate::error::Error;
 use crate::kernel::{
-    Alias, At, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open, OwnedJail, Pid,
-    SocketAddress, SocketKind, Unlink, signal,
+    Alias, At, CpusOf, Errno, Failure, Fd, Filesystem, Force, Fsid, Kernel, Nmount, Open,
+    OwnedJail, Pid, SocketAddress, SocketKind, Unlink, signal,
 };
 use crate::launch::address;
 use crate::launch::journal::Journal;
@@ -190,8 +190,27 @@ fn act<K: Kernel>(
             let jail = kernel.jail_create(parameters)?;
             done.push(Undo::RemoveJail(jail));
         }
+        Step::Cpuset { cpus } => keep_to(kernel, done, cpus)?,
     }
     Ok(())
+}
+
+/// The jail that was created.
+pub fn jail(done: &[Undo]) -> Option<OwnedJail> {
+    done.iter().find_map(|undo| match undo {
+        Undo::RemoveJail(jail) => Some(*jail),
+        _ => None,
+    })
+}
+
+/// Nothing to undo: the set goes with its jail.
+fn keep_to<K: Kernel>(kernel: &mut K, done: &[Undo], cpus: &[u32]) -> Result<(), Failure> {
+    let jail = jail(done).ok_or(Failure::new("cpuset_setaffinity", Errno::ESRCH))?;
+    kernel.cpuset_setaffinity(jail.id, cpus)?;
+    match kernel.cpuset_getaffinity(CpusOf::Jail(jail.id))? == cpus {
+        true => Ok(()),
+        false => Err(unlike("cpuset_getaffinity", "the kernel kept other CPUs")),
+    }
 }
 
 fn seal<K: Kernel>(

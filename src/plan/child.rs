@@ -1,16 +1,55 @@
 //! What the child does between fork and exec. Pure.
 
+use super::Host;
 use super::capability::Capability;
 use super::socket::{self, Socket};
 use super::tree::Tree;
-use super::{ChildPlan, Host, Then};
 use crate::error::Error;
-use crate::kernel::Procctl;
+use crate::kernel::{Limit, Procctl, Rlimit, UNLIMITED};
+use crate::login_conf::LoginClass;
 use crate::permit::Permit;
-use crate::profile::Mode;
+use crate::profile::{Mode, Profile};
+
+/// What holds where neither the profile nor its login class says anything. The class is init(8)'s own.
+const UMASK: u32 = 0o022;
+const LOGIN_CLASS: &str = "default";
 
 /// The number of the first socket (SD_LISTEN_FDS_START of sd_listen_fds(3)).
 pub const FIRST: i32 = 3;
+
+/// What the child does in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Execute,
+    /// Waits for the end of its standard input: nothing of the service runs. For `jailrunctl attest`.
+    Hold,
+}
+
+/// What the child does between fork and exec.
+#[derive(Clone, Debug)]
+pub struct ChildPlan {
+    pub then: Then,
+    pub program: String,
+    /// The first is the name that the program is called by.
+    pub arguments: Vec<String>,
+    pub environment: Vec<String>,
+    pub user: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub umask: u32,
+    pub chdir: String,
+    pub nice: Option<i32>,
+    pub fib: Option<i32>,
+    /// For setloginclass(2); "default" where the profile has none.
+    pub login_class: String,
+    pub limits: Vec<(Limit, Rlimit)>,
+    pub procctl: Vec<Procctl>,
+    /// How many sockets it gets, as descriptors 3, 4, ...
+    pub sockets: usize,
+    /// `None`: it doesn't run in capability mode.
+    pub capability: Option<Capability>,
+}
 
 /// The program, its arguments and environment, and what it is confined by.
 pub fn plan(
@@ -52,6 +91,8 @@ pub fn plan(
         let words = "nobody has worked out how the program runs in capability mode";
         return Err(Error::Profile(words.to_string()));
     }
+    let class = host.login_class.as_ref();
+    let umask = profile.umask.or(class.and_then(|class| class.umask));
     Ok(ChildPlan {
         then: Then::Execute,
         arguments,
@@ -63,17 +104,42 @@ pub fn plan(
         uid: host.uid,
         gid: host.gid,
         groups: host.groups.clone(),
-        umask: profile.umask,
+        umask: umask.unwrap_or(UMASK),
         chdir: profile.chdir.clone(),
-        nice: profile.nice,
+        nice: profile.nice.or(class.and_then(|class| class.nice)),
         fib: profile.fib,
-        limits: profile.limits.clone(),
+        login_class: class.map_or(LOGIN_CLASS, |class| &class.name).to_string(),
+        limits: limits(profile, class),
         procctl: procctl
             .iter()
             .filter(|(wanted, _)| *wanted)
             .map(|(_, control)| *control)
             .collect(),
     })
+}
+
+/// What a limit is that nobody speaks of.
+pub fn unspoken(limit: Limit) -> u64 {
+    match limit {
+        Limit::Coredumpsize => 0,
+        _ => UNLIMITED,
+    }
+}
+
+/// The class's, but where the profile has its own.
+fn limits(profile: &Profile, class: Option<&LoginClass>) -> Vec<(Limit, Rlimit)> {
+    let mut limits: Vec<(Limit, Rlimit)> = Vec::new();
+    for known in class.iter().flat_map(|class| &class.limits) {
+        let hard = known.hard.unwrap_or(unspoken(known.limit));
+        // As setrlimit(2) does it for root.
+        let soft = known.soft.unwrap_or(unspoken(known.limit)).min(hard);
+        limits.push((known.limit, Rlimit { soft, hard }));
+    }
+    for (limit, value) in &profile.limits {
+        limits.retain(|(known, _)| known != limit);
+        limits.push((*limit, Rlimit::both(*value)));
+    }
+    limits
 }
 
 /// The profile's, then what tells of descriptors: names of the latter are no profile's to give.

@@ -60,6 +60,16 @@ pub fn parameters(
     Ok(parameters)
 }
 
+/// What happens beyond a limit of rctl(4): the kernel refuses what it can, slows down what is a rate, and
+/// of what it only counts it ends whoever goes on.
+pub fn action(resource: &str) -> &'static str {
+    match resource {
+        "cputime" | "wallclock" => "sigkill",
+        "readbps" | "writebps" | "readiops" | "writeiops" => "throttle",
+        _ => "deny",
+    }
+}
+
 /// Whose a jail is, for jls(8): "jls -j NAME meta". It isn't seen from inside.
 pub fn meta(host: &Host, label: &str, instance: Option<&str>) -> Option<(String, JailValue)> {
     let without = label.split_once('+').map_or(label, |(profile, _)| profile);

@@ -11,10 +11,13 @@ pub mod tree;
 use crate::closure::Closure;
 use crate::error::Error;
 use crate::kernel::Pid;
-use crate::kernel::{Alias, Filesystem, JailParameters, Limit, Nmount, Procctl, Stat};
+use crate::kernel::{Alias, Filesystem, JailParameters, Nmount, Stat};
+use crate::login_conf::LoginClass;
 use crate::permit::Permit;
+use crate::profile::values::cpus;
 use crate::profile::{Network, Profile, Supervise};
-use capability::{Capability, Capable};
+use capability::Capable;
+pub use child::{ChildPlan, Then};
 use socket::Socket;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,6 +51,8 @@ pub struct Host {
     /// The ruleset that shows the profile's devices and nothing else.
     pub ruleset: u16,
     pub environment: BTreeMap<String, String>,
+    /// What the profile's class of login.conf(5) says.
+    pub login_class: Option<LoginClass>,
     /// Rules are added: there are some, and racct is on.
     pub rctl: bool,
     /// How the program runs in capability mode, where the profile says so.
@@ -173,6 +178,10 @@ pub enum Step {
         name: String,
         parameters: JailParameters,
     },
+    /// The jail's processes run on these CPUs alone; the first comes after.
+    Cpuset {
+        cpus: Vec<u32>,
+    },
 }
 
 /// What a nullfs mount must show, or the path was changed under us.
@@ -212,6 +221,9 @@ impl fmt::Display for Step {
             Step::Listen(socket) => write!(formatter, "{socket}"),
             Step::Rctl { rule, .. } => write!(formatter, "add the rctl rule {rule}"),
             Step::Jail { name, .. } => write!(formatter, "create the jail {name}"),
+            Step::Cpuset { cpus } => {
+                write!(formatter, "keep the jail to the CPUs {}", cpus::words(cpus))
+            }
         }
     }
 }
@@ -255,38 +267,6 @@ fn mounting(formatter: &mut fmt::Formatter<'_>, mount: &Nmount) -> fmt::Result {
         }
     }
     formatter.write_str(")")
-}
-
-/// What the child does in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    Execute,
-    /// Waits for the end of its standard input: nothing of the service runs. For `jailrunctl attest`.
-    Hold,
-}
-
-/// What the child does between fork and exec.
-#[derive(Clone, Debug)]
-pub struct ChildPlan {
-    pub then: Then,
-    pub program: String,
-    /// The first is the name that the program is called by.
-    pub arguments: Vec<String>,
-    pub environment: Vec<String>,
-    pub user: String,
-    pub uid: u32,
-    pub gid: u32,
-    pub groups: Vec<u32>,
-    pub umask: u32,
-    pub chdir: String,
-    pub nice: Option<i32>,
-    pub fib: Option<i32>,
-    pub limits: Vec<(Limit, u64)>,
-    pub procctl: Vec<Procctl>,
-    /// How many sockets it gets, as descriptors 3, 4, ...
-    pub sockets: usize,
-    /// `None`: it doesn't run in capability mode.
-    pub capability: Option<Capability>,
 }
 
 /// Made by [`Plan::new`] alone, from a permit.
@@ -361,7 +341,7 @@ impl Plan {
         }
         for (resource, amount) in profile.rctl.rules.iter().filter(|_| host.rctl) {
             steps.push(Step::Rctl {
-                rule: format!("jail:{jail}:{resource}:deny={amount}"),
+                rule: format!("jail:{jail}:{resource}:{}={amount}", jail::action(resource)),
                 filter: format!("jail:{jail}:{resource}"),
             });
         }
@@ -371,6 +351,7 @@ impl Plan {
             name: jail.clone(),
             parameters,
         });
+        steps.extend(cpuset(profile, host));
         // Over the place of the finished root: from the host no path leads into it, so that nothing that
         // walks /var/run (rc.d/cleanvar empties it) reaches a writable directory of the host through it.
         // Not over the root itself: mounted there, it would become the jail's (mountcheckdirs in
@@ -456,6 +437,15 @@ impl Plan {
     pub fn may_be_root(&self) -> bool {
         self.may_be_root
     }
+}
+
+fn cpuset(profile: &Profile, host: &Host) -> Option<Step> {
+    let of_class = host
+        .login_class
+        .as_ref()
+        .and_then(|class| class.cpus.as_ref());
+    let cpus = profile.jail.cpuset.as_ref().or(of_class)?.clone();
+    Some(Step::Cpuset { cpus })
 }
 
 /// Those that are added to an interface.

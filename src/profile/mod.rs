@@ -21,7 +21,9 @@ pub struct Profile {
     /// The user's own when absent.
     pub group: Option<String>,
     pub groups: Vec<String>,
-    pub umask: u32,
+    /// The class of login.conf(5) whose limits, umask, priority and CPUs hold where the profile has none.
+    pub login_class: Option<String>,
+    pub umask: Option<u32>,
     /// Inside the root.
     pub chdir: String,
     pub nice: Option<i32>,
@@ -191,6 +193,8 @@ pub struct Jail {
     pub children_max: i32,
     /// sysvmsg, sysvsem, sysvshm: a JAIL_SYS_* value each.
     pub sysv: [i32; 3],
+    /// The only CPUs that its processes run on, in order; all that the host gives to jails when absent.
+    pub cpuset: Option<Vec<u32>>,
     /// Further parameters as jail_set(2) takes them, by the name that jail(8) knows: a kernel may have
     /// them or not.
     pub more: BTreeMap<&'static str, (String, JailValue)>,

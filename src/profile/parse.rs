@@ -2,6 +2,7 @@
 //! files together. Pure: the caller opened the files and says which instance is meant.
 //! Nothing is ignored. What isn't understood is an error, and all errors come back at once.
 
+mod jail;
 mod listen;
 mod root;
 mod sections;
@@ -309,7 +310,8 @@ fn defaults() -> Profile {
         user: "nobody".to_owned(),
         group: None,
         groups: Vec::new(),
-        umask: 0o022,
+        login_class: None,
+        umask: None,
         chdir: "/".to_owned(),
         nice: None,
         fib: None,

@@ -1,6 +1,7 @@
 //! The checks of single values: what a path, name, address, size may be. Pure.
 //! Each takes the decoded text, after %i was put in, and says in one line what is wrong with it.
 
+pub mod cpus;
 mod syslog;
 
 pub use syslog::{LOG_DAEMON, facility, facility_name, tag};
@@ -297,6 +298,22 @@ fn octal(text: &str, most: u32, what: &str) -> Checked<u32> {
         Ok(bits) if is_octal && bits <= most => Ok(bits),
         _ => Err(format!(
             "{} is not {what}: octal, at most {most:04o}",
+            quoted(text)
+        )),
+    }
+}
+
+/// A class of login.conf(5), as long as setloginclass(2) takes it.
+pub fn login_class(text: &str) -> Checked<String> {
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    match text {
+        // To login_getclass(3) that is the user's own file, which is nobody's to trust.
+        "me" => Err("the class \"me\" is a user's own, not the system's".to_owned()),
+        _ if is_plain && (1..=32).contains(&text.len()) => Ok(text.to_owned()),
+        _ => Err(format!(
+            "{} is not a login class: 1 to 32 of A-Z a-z 0-9 . _ -",
             quoted(text)
         )),
     }

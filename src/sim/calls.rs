@@ -128,6 +128,9 @@ impl Kernel for Sim {
         jail_attach_jd(jail: Fd) -> () = |world, pid| world.jail_attach_jd(pid, jail);
         jail_attach(id: JailId) -> () = |world, pid| world.jail_attach(pid, id);
         jail_remove(jail: Fd) -> () = |world, pid| world.jail_remove(pid, jail);
+        cpuset_getaffinity(whose: CpusOf) -> Vec<u32> = |world, pid| world.cpuset_getaffinity(pid, whose);
+        cpuset_setaffinity(jail: JailId, cpus: &[u32]) -> () =
+            |world, pid| world.cpuset_setaffinity(pid, jail, cpus);
         getifaddrs() -> Vec<Alias> = |world, _pid| Ok(world.addresses.clone());
         add_address(alias: &Alias) -> () = |world, pid| world.add_address(pid, alias);
         delete_address(alias: &Alias) -> () = |world, pid| world.delete_address(pid, alias);
@@ -142,7 +145,8 @@ impl Kernel for Sim {
         setlogin(name: &str) -> () = |world, pid| world.setlogin(pid, name);
         setpriority(nice: i32) -> () = |world, pid| world.setpriority(pid, nice);
         setfib(fib: i32) -> () = |world, pid| world.setfib(pid, fib);
-        setrlimit(limit: Limit, value: u64) -> () = |world, pid| world.setrlimit(pid, limit, value);
+        setloginclass(name: &str) -> () = |world, pid| world.setloginclass(pid, name);
+        setrlimit(limit: Limit, amount: Rlimit) -> () = |world, pid| world.setrlimit(pid, limit, amount);
         procctl(control: Procctl) -> () = |world, pid| {
             world.process_mut(pid)?.procctls.insert(control);
             Ok(())

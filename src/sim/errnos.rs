@@ -121,6 +121,8 @@ fn mounts_jails_and_addresses(call: &str) -> Option<&'static [Errno]> {
         }
         "jail_attach" | "jail_attach_jd" => &[Errno::EPERM, Errno::EDEADLK, Errno::EINVAL],
         "jail_remove" => &[Errno::EPERM],
+        "cpuset_getaffinity" => &[Errno::ESRCH],
+        "cpuset_setaffinity" => &[Errno::EPERM, Errno::EINVAL, Errno::EDEADLK],
         "getifaddrs" => &[Errno::EMFILE, Errno::ENOMEM],
         "listeners" => &[Errno::EINVAL, Errno::ENOMEM],
         "add_address" => &[Errno::EPERM, Errno::EINVAL, Errno::ENOMEM],
@@ -139,9 +141,8 @@ fn processes(call: &str) -> Option<&'static [Errno]> {
         "sysctl_int" | "sysctl_text" => &[Errno::EPERM, Errno::ENOMEM],
         "boot_id" => &[Errno::ENXIO],
         "procctl_reap_getpids" | "process_info" => &[Errno::EPERM, Errno::ENOMEM],
-        "setsid" | "setpgid" | "setgroups" | "setresgid" | "setresuid" | "setlogin" => {
-            &[Errno::EPERM]
-        }
+        "setsid" | "setpgid" | "setgroups" | "setresgid" | "setresuid" | "setlogin"
+        | "setloginclass" => &[Errno::EPERM],
         "setpriority" | "rtprio_normal" => &[Errno::EACCES, Errno::EPERM],
         "setfib" | "cpuset_root" | "setrlimit" => &[Errno::EINVAL, Errno::EPERM],
         "procctl" | "procctl_status" | "procctl_default" => &[Errno::EPERM, Errno::EBUSY],

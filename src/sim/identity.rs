@@ -1,7 +1,7 @@
 //! Credentials, limits, procctl(2), addresses and rctl(4): calls that check a privilege and set a value.
 
 use super::world::{Res, World};
-use crate::kernel::{Alias, Errno, Ids, Limit};
+use crate::kernel::{Alias, Errno, Ids, Limit, Rlimit};
 
 const KEEP: u32 = u32::MAX;
 
@@ -94,13 +94,28 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn setrlimit(&mut self, pid: i32, limit: Limit, value: u64) -> Res<()> {
+    /// MAXLOGNAME is 33, with the NUL.
+    pub(super) fn setloginclass(&mut self, pid: i32, name: &str) -> Res<()> {
+        self.need_root(pid)?;
+        match name.len() {
+            0 => Err(Errno::EINVAL.into()),
+            1..33 => {
+                self.process_mut(pid)?.login_class = name.to_string();
+                Ok(())
+            }
+            _ => Err(Errno::ENAMETOOLONG.into()),
+        }
+    }
+
+    pub(super) fn setrlimit(&mut self, pid: i32, limit: Limit, amount: Rlimit) -> Res<()> {
         let is_privileged = self.is_privileged(pid);
         let process = self.process_mut(pid)?;
-        if process.limits.get(&limit).is_some_and(|held| value > *held) && !is_privileged {
+        let held = process.limits.get(&limit);
+        if held.is_some_and(|held| amount.hard > held.hard) && !is_privileged {
             return Err(Errno::EPERM.into());
         }
-        process.limits.insert(limit, value);
+        let soft = amount.soft.min(amount.hard);
+        process.limits.insert(limit, Rlimit { soft, ..amount });
         Ok(())
     }
 
@@ -171,6 +186,9 @@ impl World {
         if amount.is_empty() || !amount.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Errno::EINVAL.into());
         }
+        if !is_supported(rule) {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
         if !self.rctl_rules.iter().any(|known| known == rule) {
             self.rctl_rules.push(rule.to_string());
         }
@@ -206,4 +224,18 @@ fn filter_matches(filter: &str, rule: &str) -> bool {
         let part = parts.next().unwrap_or_default();
         wanted.is_empty() || wanted == part || part.split('=').next() == Some(wanted)
     })
+}
+
+/// What is only counted can't be denied, and only what is a rate be slowed down (rctl_rule_add in
+/// sys/kern/kern_rctl.c).
+fn is_supported(rule: &str) -> bool {
+    let mut words = rule.split(':').skip(2);
+    let resource = words.next().unwrap_or_default();
+    let action = words.next().and_then(|action| action.split('=').next());
+    let is_rate = ["readbps", "writebps", "readiops", "writeiops"].contains(&resource);
+    match action {
+        Some("deny") => !is_rate && resource != "cputime" && resource != "wallclock",
+        Some("throttle") => is_rate,
+        _ => true,
+    }
 }

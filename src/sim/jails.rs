@@ -17,6 +17,11 @@ const DEFAULT_ALLOW: [&str; 5] = [
 ];
 const FIXED: [&str; 6] = ["path", "osrelease", "osreldate", "vnet", "ip4", "ip6"];
 
+fn default_allow() -> BTreeSet<String> {
+    let names = DEFAULT_ALLOW.iter();
+    names.map(|name| (*name).to_string()).collect()
+}
+
 fn invalid(text: &str) -> Refusal {
     Refusal(Errno::EINVAL, text.to_string())
 }
@@ -91,10 +96,8 @@ impl World {
             root: self.process(pid)?.root,
             persist: false,
             dying: false,
-            allow: DEFAULT_ALLOW
-                .iter()
-                .map(|name| (*name).to_string())
-                .collect::<BTreeSet<String>>(),
+            allow: default_allow(),
+            cpus: self.cpus(),
             parameters: [
                 ("ip4", 0),
                 ("ip6", 0),

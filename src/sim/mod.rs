@@ -22,6 +22,7 @@ mod listeners;
 mod lookup;
 mod mounts;
 mod process;
+mod processors;
 mod sockets;
 pub mod sweep;
 mod terminals;
@@ -397,6 +398,7 @@ impl World {
             umask: 0o022,
             session: 1,
             login: String::new(),
+            login_class: "staff".into(),
             nice: 0,
             fib: 0,
             signals_blocked: false,
@@ -426,15 +428,13 @@ impl World {
             let id = self.fresh();
             self.descriptions
                 .insert(id, description.unwrap_or(Description::Pipe));
+            let descriptor = Descriptor {
+                description: id,
+                cloexec: false,
+                rights: None,
+            };
             if let Some(process) = self.processes.get_mut(&pid) {
-                process.fds.insert(
-                    number,
-                    Descriptor {
-                        description: id,
-                        cloexec: false,
-                        rights: None,
-                    },
-                );
+                process.fds.insert(number, descriptor);
             }
         }
         pid

@@ -1,9 +1,9 @@
 //! Arguments of calls, for the list of calls: as a reader would write them, in FreeBSD's words.
 
 use crate::kernel::{
-    Alias, At, DevfsAct, DevfsRule, Fd, Filesystem, Force, Fsid, Ids, JailId, JailParameters,
-    Limit, Lock, Nmount, Open, Pid, Procctl, Rights, Severity, SocketAddress, SocketKind,
-    SocketOption, Termios, Unlink, Watch, WindowSize, signal,
+    Alias, At, CpusOf, DevfsAct, DevfsRule, Fd, Filesystem, Force, Fsid, Ids, JailId,
+    JailParameters, Limit, Lock, Nmount, Open, Pid, Procctl, Rights, Rlimit, Severity,
+    SocketAddress, SocketKind, SocketOption, Termios, Unlink, Watch, WindowSize, signal,
 };
 
 pub(super) trait Words {
@@ -50,6 +50,8 @@ as_debugged!(
     [u32],
     [u64],
     [String],
+    CpusOf,
+    Rlimit,
     Severity,
     Termios,
     WindowSize,

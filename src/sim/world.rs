@@ -3,8 +3,8 @@
 
 use crate::kernel::{
     Alias, DevfsRule, Ending, Errno, FileKind, Filesystem, Fsid, Ids, JailValue, Limit, Lock,
-    MountFlags, Procctl, Protocol, Rights, Severity, SocketAddress, SocketKind, SocketOption,
-    Termios, User, Watch, WindowSize,
+    MountFlags, Procctl, Protocol, Rights, Rlimit, Severity, SocketAddress, SocketKind,
+    SocketOption, Termios, User, Watch, WindowSize,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -193,12 +193,13 @@ pub struct Process {
     pub umask: u32,
     pub session: i32,
     pub login: String,
+    pub login_class: String,
     pub nice: i32,
     pub fib: i32,
     pub signals_blocked: bool,
     pub signals_ignored: BTreeSet<i32>,
     pub signals_pending: BTreeSet<i32>,
-    pub limits: BTreeMap<Limit, u64>,
+    pub limits: BTreeMap<Limit, Rlimit>,
     pub procctls: BTreeSet<Procctl>,
     pub in_capability_mode: bool,
     pub program: Option<(String, Place)>,
@@ -236,6 +237,8 @@ pub struct Jail {
     /// Names without "allow.".
     pub allow: BTreeSet<String>,
     pub parameters: BTreeMap<String, JailValue>,
+    /// Of its root set.
+    pub cpus: Vec<u32>,
 }
 
 /// What execve(2) was given, and the state that the program starts in.
@@ -259,9 +262,11 @@ pub struct Executed {
     pub umask: u32,
     pub session: i32,
     pub login: String,
+    pub login_class: String,
     pub nice: i32,
     pub fib: i32,
-    pub limits: BTreeMap<Limit, u64>,
+    pub cpus: Vec<u32>,
+    pub limits: BTreeMap<Limit, Rlimit>,
     pub procctls: BTreeSet<Procctl>,
     pub signals_blocked: bool,
     pub signals_ignored: BTreeSet<i32>,
@@ -294,8 +299,8 @@ pub struct World {
     /// The starter's terminal.
     pub terminal: Termios,
     pub ptys: BTreeMap<u64, Pty>,
-    /// Calls that report success and do nothing (unmount, jail_update, jail_get_int, setgroups, write to
-    /// a file): broken on purpose, for tests of what tests see.
+    /// Calls that report success and do nothing (unmount, jail_update, jail_get_int, setgroups,
+    /// cpuset_setaffinity, write to a file): broken on purpose, for tests of what tests see.
     pub lies: BTreeSet<&'static str>,
     /// The root file system has no room left: what would need some is refused with ENOSPC.
     pub is_full: bool,

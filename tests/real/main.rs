@@ -19,6 +19,8 @@ mod fixture;
 #[cfg(target_os = "freebsd")]
 mod leaks;
 #[cfg(target_os = "freebsd")]
+mod limits;
+#[cfg(target_os = "freebsd")]
 mod ready;
 #[cfg(target_os = "freebsd")]
 mod sockets;

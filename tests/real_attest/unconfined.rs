@@ -33,6 +33,7 @@ pub fn child() -> ChildPlan {
         chdir: "/".to_string(),
         nice: None,
         fib: None,
+        login_class: "default".to_string(),
         limits: Vec::new(),
         procctl: Vec::new(),
         capability: None,

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 const PROFILE: &str = r#"program = "/bin/sh"
 user = "www"
+login_class = "daemon"
 pidfile = "/var/run/x.pid"
 [access]
 users = ["alice"]
@@ -28,6 +29,7 @@ devices = ["null"]
 files = { "/etc/motd" = "hello\n" }
 [jail]
 ip4.addr = ["lo0|127.0.0.80/32"]
+cpuset = "0-1"
 [rctl]
 maxproc = 32
 [capsicum]
@@ -42,6 +44,8 @@ fn world(more: &str) -> World {
     world
         .dir(&admin, 0o755, 0, 0)
         .dir("/srv/data", 0o750, 80, 80);
+    let classes = b"daemon:umask=027:tc=default:\ndefault:openfiles=64:\n";
+    world.file("/etc/login.conf", 0o644, 0, 0, classes);
     world.file(&format!("{admin}/x.toml"), 0o644, 0, 0, text.as_bytes());
     world
 }
@@ -62,7 +66,8 @@ fn cleanup_all(kernel: &mut Sim) -> i32 {
 fn objection(executed: &Executed) -> Option<String> {
     let is_users =
         executed.uid == Ids::all(80) && executed.gid == Ids::all(80) && executed.groups == [80];
-    let is_confined = executed.jail.is_some() && !executed.suser;
+    let is_confined = executed.jail.is_some() && !executed.suser && executed.cpus == [0, 1];
+    let is_confined = is_confined && executed.umask == 0o027 && executed.login_class == "daemon";
     let holds = executed.fds.iter().all(|(number, _)| *number < 3);
     let is_terminal = executed.fds.iter().any(|(_, what)| what == "terminal");
     (!(is_users && is_confined && holds) || is_terminal).then(|| format!("as {executed:?}"))

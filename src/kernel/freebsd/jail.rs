@@ -130,6 +130,7 @@ fn options(parameters: &JailParameters) -> Outcome<Options> {
         match value {
             JailValue::Flag => options.flag(name)?,
             JailValue::Int(number) => options.int(name, *number)?,
+            JailValue::Long(number) => options.bytes(name, number.to_ne_bytes().to_vec())?,
             JailValue::Text(text) => options.text(name, text)?,
             JailValue::Addresses(addresses) => options.bytes(name, packed(name, addresses))?,
         }

@@ -14,6 +14,7 @@ mod listeners;
 mod mount;
 mod net;
 mod process;
+mod processors;
 mod socket;
 mod terminal;
 mod wire;
@@ -22,10 +23,10 @@ use std::convert::Infallible;
 use std::os::unix::net::UnixDatagram;
 
 use super::{
-    Alias, At, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids, JailId,
-    JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid, Procctl,
-    ProcessInfo, Rights, Severity, SocketAddress, SocketKind, SocketOption, Stat, Statfs, Termios,
-    Unlink, User, Waited, Watch, WindowSize,
+    Alias, At, CpusOf, Descendant, DevfsRule, Ending, Errno, Event, Failure, Fd, Force, Fsid, Ids,
+    JailId, JailParameters, Kernel, Limit, Listener, Lock, Nmount, Open, Outcome, OwnedJail, Pid,
+    Procctl, ProcessInfo, Rights, Rlimit, Severity, SocketAddress, SocketKind, SocketOption, Stat,
+    Statfs, Termios, Unlink, User, Waited, Watch, WindowSize,
 };
 
 /// The running kernel. No state: all of it is in the process and behind the calls.
@@ -465,8 +466,12 @@ impl Kernel for FreeBsd {
         process::setfib(fib)
     }
 
-    fn setrlimit(&mut self, limit: Limit, value: u64) -> Outcome<()> {
-        process::setrlimit(limit, value)
+    fn setloginclass(&mut self, name: &str) -> Outcome<()> {
+        process::setloginclass(name)
+    }
+
+    fn setrlimit(&mut self, limit: Limit, amount: Rlimit) -> Outcome<()> {
+        process::setrlimit(limit, amount)
     }
 
     fn procctl(&mut self, control: Procctl) -> Outcome<()> {
@@ -483,6 +488,14 @@ impl Kernel for FreeBsd {
 
     fn rtprio_normal(&mut self) -> Outcome<()> {
         process::rtprio_normal()
+    }
+
+    fn cpuset_getaffinity(&mut self, whose: CpusOf) -> Outcome<Vec<u32>> {
+        processors::getaffinity(whose)
+    }
+
+    fn cpuset_setaffinity(&mut self, jail: JailId, cpus: &[u32]) -> Outcome<()> {
+        processors::setaffinity(jail, cpus)
     }
 
     fn cpuset_root(&mut self) -> Outcome<()> {

@@ -5,10 +5,11 @@ use std::ffi::{CString, c_char, c_int};
 use super::wire::{c_string, checked, last};
 use crate::kernel::{
     Descendant, Ending, Errno, Failure, Ids, JailId, Limit, Outcome, Pid, Procctl, ProcessInfo,
-    Waited,
+    Rlimit, Waited,
 };
 
 const SYS_SETFIB: c_int = 175;
+const SYS_SETLOGINCLASS: c_int = 524;
 /// sys/sys/procctl.h.
 const PROC_LOGSIGEXIT_CTL: c_int = 23;
 const PROC_REAP_GETPIDS: c_int = 5;
@@ -213,11 +214,19 @@ pub fn setfib(fib: i32) -> Outcome<()> {
     checked("setfib", unsafe { libc::syscall(SYS_SETFIB, fib) } as c_int).map(drop)
 }
 
-pub fn setrlimit(limit: Limit, value: u64) -> Outcome<()> {
-    let value = i64::try_from(value).unwrap_or(i64::MAX);
+pub fn setloginclass(name: &str) -> Outcome<()> {
+    const CALL: &str = "setloginclass";
+    let name = c_string(CALL, name)?;
+    // SAFETY: setloginclass(2) takes one string, NUL-terminated here, which outlives the call.
+    let result = unsafe { libc::syscall(SYS_SETLOGINCLASS, name.as_ptr()) };
+    checked(CALL, result as c_int).map(drop)
+}
+
+pub fn setrlimit(limit: Limit, amount: Rlimit) -> Outcome<()> {
+    let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
     let both = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
+        rlim_cur: number(amount.soft),
+        rlim_max: number(amount.hard),
     };
     // SAFETY: `both` is a live struct rlimit, which the kernel reads.
     let result = unsafe { libc::setrlimit(limit_number(limit), &raw const both) };

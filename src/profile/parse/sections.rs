@@ -8,7 +8,7 @@ use super::super::values;
 use super::super::{Address, Network, Ready, Restart};
 use super::typed::{Percent, append, fill, replace};
 use super::{Reader, Standing, Value};
-use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailValue};
+use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -83,6 +83,10 @@ impl Reader<'_> {
             Some(key) if key.support == Support::NotYet => {
                 self.error(span, format!("{} is not supported yet", quoted(&full)));
             }
+            Some(key) if key.support == Support::Never => {
+                let message = format!("{} is not for profiles: {}", quoted(&full), key.meaning);
+                self.error(span, message);
+            }
             Some(key) => self.assign(key, value),
         }
     }
@@ -132,7 +136,11 @@ impl Reader<'_> {
                 self.list(key, value, Refused, values::account),
                 &mut self.profile.groups,
             ),
-            "umask" => replace(
+            "login_class" => fill(
+                self.one(key, value, Refused, values::login_class),
+                &mut self.profile.login_class,
+            ),
+            "umask" => fill(
                 self.one(key, value, Refused, values::umask),
                 &mut self.profile.umask,
             ),
@@ -257,23 +265,14 @@ impl Reader<'_> {
                     "\"children.max\" above 0 is not supported yet".to_owned(),
                 ),
             },
-            "host.domainname" | "host.hostuuid" | "osrelease" => {
-                if let Some(text) = self.one(key, value, Percent::Instance, values::hostname) {
-                    let parameter = (key.name.to_owned(), JailValue::Text(text));
-                    self.profile.jail.more.insert(key.name, parameter);
-                }
-            }
-            "ip4.saddrsel" | "ip6.saddrsel" => {
-                if let Some(is_on) = self.boolean(key, value) {
-                    let (family, word) = (&key.name[..3], if is_on { "" } else { "no" });
-                    let parameter = (format!("{family}.{word}saddrsel"), JailValue::Flag);
-                    self.profile.jail.more.insert(key.name, parameter);
-                }
-            }
             "sysvmsg" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[0]),
             "sysvsem" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[1]),
             "sysvshm" => replace(self.word(key, value, SYSV), &mut self.profile.jail.sysv[2]),
-            _ => self.unhandled(key, value),
+            "cpuset" => fill(
+                self.one(key, value, Percent::Refused, values::cpus::list),
+                &mut self.profile.jail.cpuset,
+            ),
+            _ => self.assign_parameter(key, value),
         }
     }
 
@@ -307,7 +306,12 @@ impl Reader<'_> {
         if key.name == "required" {
             return replace(self.boolean(key, value), &mut self.profile.rctl.required);
         }
-        if let Some(amount) = self.amount(key, value, values::size) {
+        let amount = match key.name {
+            // Seconds: "1m" would be read as a million.
+            "cputime" | "wallclock" => self.integer(key, value, 1..=1_000_000_000),
+            _ => self.amount(key, value, values::size),
+        };
+        if let Some(amount) = amount {
             self.profile
                 .rctl
                 .rules
