@@ -224,7 +224,7 @@ impl Front {
                         return Ok(Exit::Signal(signal::HUP));
                     }
                 }
-                Event::JailGone(_) => {}
+                Event::JailGone(_) | Event::Unlinked(_) => {}
             }
         }
     }

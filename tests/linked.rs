@@ -301,3 +301,35 @@ fn a_start_that_is_refused_or_killed_at_any_call_leaves_nothing_that_the_next_do
         }
     }
 }
+
+/// rc.d/cleanvar empties /var/run.
+#[test]
+fn a_pidfile_that_is_removed_is_made_again_while_the_service_runs_and_goes_with_it() {
+    let before = host("", Behaviour::Daemonise);
+    let last_wait = |report: &Report| {
+        let waits = report
+            .calls
+            .iter()
+            .filter(|call| call.name == "kevent_wait");
+        waits.map(|call| call.number).max().unwrap()
+    };
+    let request = called(&[]);
+    let first = last_wait(&as_root(&request, &before));
+    let remove: Meddler = Arc::new(|world: &mut World| {
+        world.remove("/var/run/web.pid");
+    });
+    let removed = Faults::none().meddle(first, remove.clone());
+    let second = last_wait(&launch(&request, &Start::root(), &before, removed));
+    assert!(second > first);
+    let look: Meddler = Arc::new(|world: &mut World| {
+        let supervisor = world.processes.values().find(|one| one.is_reaper);
+        let pid = supervisor.unwrap().pid;
+        let text = world.content("/var/run/web.pid");
+        assert_eq!(text, Some(pid.to_string().into_bytes()));
+        world.deliver(pid, signal::TERM);
+    });
+    let both = Faults::none().meddle(first, remove).meddle(second, look);
+    let report = launch(&request, &Start::root(), &before, both);
+    assert_eq!(report.ending, Ending::Exited(0));
+    assert_eq!(report.world.differences(&before), Vec::<String>::new());
+}
