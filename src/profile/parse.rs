@@ -3,6 +3,7 @@
 //! Nothing is ignored. What isn't understood is an error, and all errors come back at once.
 
 mod listen;
+mod package;
 mod root;
 mod sections;
 mod typed;
@@ -104,6 +105,8 @@ struct Reader<'a> {
     listens: Vec<Place<'a>>,
     /// Where /etc/resolv.conf is made.
     resolver: Option<Place<'a>>,
+    /// Where root is allowed to write.
+    root_writes: Option<Place<'a>>,
     user_place: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
@@ -126,6 +129,7 @@ impl<'a> Reader<'a> {
             capsicum: BTreeMap::new(),
             listens: Vec::new(),
             resolver: None,
+            root_writes: None,
             user_place: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
@@ -243,6 +247,7 @@ impl<'a> Reader<'a> {
         if values::is_root(&self.profile.user) && !self.profile.may_be_root() {
             self.error_at(&user, ROOT.to_owned());
         }
+        self.check_root_writes();
         self.check_mounts();
         self.check_addresses(&main);
     }
