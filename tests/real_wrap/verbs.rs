@@ -27,9 +27,14 @@ const ROUND: [&str; 21] = [
     "status",
 ];
 
-/// Pids differ, and how often the wait for one is told.
+/// Pids differ, how often the wait for one is told, and, as `wrap` says, where it is looked for in a
+/// directory of the daemon's own.
 fn kind(host: &Host, said: &Said, program: &str) -> String {
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let name = name.trim_end_matches("-server");
+    let own = format!("/var/run/{name}/{name}.pid");
     let text = said.text.replace(&host.link(), program);
+    let text = text.replace(&own, &format!("/var/run/{name}.pid"));
     let lines = text
         .lines()
         .filter(|line| !line.starts_with("Waiting for PIDS"));
