@@ -442,7 +442,7 @@ fn what_can_not_be_wrapped_is_named_with_what_to_do_before_anything_is_written()
     }
 }
 
-/// As redis' and memcached's: it is the daemon's user who owns the directory.
+/// As redis': it is the daemon's user who owns the directory.
 #[test]
 fn service_looks_for_the_supervisor_where_the_profile_puts_it_when_the_daemon_has_a_place_of_its_own()
  {
