@@ -34,7 +34,7 @@ freebsd:
 # reached is told by tools/run-on-freebsd; all others run the same there, and slower.
 test-freebsd:
 	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
-	    --test real_capsicum --test real_daemons --test package \
+	    --test real_capsicum --test real_daemons --test real_wrap --test package \
 	    --test rc -- --test-threads=1 --nocapture --skip rehearses
 	tools/cross build --locked -p jailrun-preopen
 	tools/cross test --locked -p jailrun-preopen --test kernel -- --test-threads=1 --nocapture

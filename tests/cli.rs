@@ -57,7 +57,7 @@ fn is_golden(name: &str, said: &str) {
 }
 
 /// Profiles with a program; the others are there to be included.
-const RUNNABLE: [&str; 3] = ["fetch", "shell", "www"];
+const RUNNABLE: [&str; 4] = ["fetch", "pkg-script", "shell", "www"];
 
 /// Daemons of packages. Their launches are real ones, in tests/real_daemons; one is rehearsed as well.
 const DAEMONS: [&str; 8] = [

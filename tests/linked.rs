@@ -7,7 +7,7 @@ use jailrun::request::Request;
 use jailrun::run::run;
 use jailrun::sim::{Behaviour, Faults, Meddler, Report, Sim, Start, World};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const PLACE: &str = "/usr/local/etc/jailrun/profiles";
 
@@ -175,6 +175,57 @@ fn a_command_beside_the_running_service_is_a_one_off_with_its_own_status() {
 }
 
 #[test]
+fn a_command_beside_the_running_service_may_write_what_that_writes_and_nobody_else_may() {
+    let mut before = host("", Behaviour::Daemonise);
+    let text = PROFILE.replace("ro = [\"/bin\"]", "ro = [\"/bin\"]\nrw = [\"/var/db/web\"]");
+    before.dir("/var/db/web", 0o755, 80, 80);
+    for name in ["web", "other"] {
+        let file = format!("{PLACE}/{name}.toml");
+        let text = text.replace("web.pid", &format!("{name}.pid"));
+        before
+            .remove(&file)
+            .file(&file, 0o644, 0, 0, text.as_bytes());
+    }
+    // Its journal, as it is while the service runs.
+    let waits = as_root(&called(&[]), &before);
+    let waits = waits.calls.iter().filter(|call| call.name == "kevent_wait");
+    let last = waits.map(|call| call.number).max().unwrap();
+    let journal = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&journal);
+    let look: Meddler = Arc::new(move |world: &mut World| {
+        *seen.lock().unwrap() = world.content("/var/run/jailrun/web/journal").unwrap();
+    });
+    let faults = Faults::none().meddle(last, look);
+    launch(&called(&[]), &Start::root(), &before, faults);
+    let journal = journal.lock().unwrap();
+    assert!(!journal.is_empty());
+    let mut during = before.clone();
+    during.dir("/var/run/jailrun/web", 0o700, 0, 0);
+    during.file("/var/run/jailrun/web/journal", 0o600, 0, 0, &journal);
+    during.lock_elsewhere("/var/run/jailrun/web/journal");
+    during.behaviour("/bin/sh", Behaviour::Exit(0));
+    let report = as_root(&called(&["-t"]), &during);
+    assert_eq!(
+        report.ending,
+        Ending::Exited(0),
+        "{:?}",
+        report.world.stderr
+    );
+    assert!(
+        report.world.executed[0]
+            .jail_name
+            .starts_with("jailrun-web+")
+    );
+    let other = Request {
+        profile: "other".to_string(),
+        ..called(&[])
+    };
+    let report = as_root(&other, &during);
+    assert_eq!(report.ending, Ending::Exited(75));
+    assert!(report.world.stderr[0].contains("the instance web writes /var/db/web"));
+}
+
+#[test]
 fn a_second_daemon_beside_the_running_one_ends_and_says_so() {
     let before = running("", Behaviour::Daemonise);
     let report = as_root(&called(&[]), &before);
@@ -249,4 +300,36 @@ fn a_start_that_is_refused_or_killed_at_any_call_leaves_nothing_that_the_next_do
             );
         }
     }
+}
+
+/// rc.d/cleanvar empties /var/run.
+#[test]
+fn a_pidfile_that_is_removed_is_made_again_while_the_service_runs_and_goes_with_it() {
+    let before = host("", Behaviour::Daemonise);
+    let last_wait = |report: &Report| {
+        let waits = report
+            .calls
+            .iter()
+            .filter(|call| call.name == "kevent_wait");
+        waits.map(|call| call.number).max().unwrap()
+    };
+    let request = called(&[]);
+    let first = last_wait(&as_root(&request, &before));
+    let remove: Meddler = Arc::new(|world: &mut World| {
+        world.remove("/var/run/web.pid");
+    });
+    let removed = Faults::none().meddle(first, remove.clone());
+    let second = last_wait(&launch(&request, &Start::root(), &before, removed));
+    assert!(second > first);
+    let look: Meddler = Arc::new(|world: &mut World| {
+        let supervisor = world.processes.values().find(|one| one.is_reaper);
+        let pid = supervisor.unwrap().pid;
+        let text = world.content("/var/run/web.pid");
+        assert_eq!(text, Some(pid.to_string().into_bytes()));
+        world.deliver(pid, signal::TERM);
+    });
+    let both = Faults::none().meddle(first, remove).meddle(second, look);
+    let report = launch(&request, &Start::root(), &before, both);
+    assert_eq!(report.ending, Ending::Exited(0));
+    assert_eq!(report.world.differences(&before), Vec::<String>::new());
 }

@@ -187,6 +187,11 @@ fn with_and_without(key: &Key) -> (String, String) {
         let ports = format!("{FRAME}[test]\nexpect_open = [\"tcp:10.0.0.80:80\"]\n");
         return (format!("{ports}[supervise]\n{}", line(key.example)), ports);
     }
+    if key.name == "root_writes" {
+        let frame = format!("user = \"root\"\n{FRAME}[jail]\nallow = [\"suser\"]\n");
+        let with = frame.replace("[capsicum]", &format!("{}[capsicum]", line(key.example)));
+        return (with, frame);
+    }
     match key.section {
         "" => (format!("{}{FRAME}", line(key.example)), FRAME.to_owned()),
         "root" => (
@@ -284,6 +289,7 @@ fn planned(key: &Key, profile: &str) -> String {
         ("/var/db/x", 0o750, 65534),
         ("/var/db/y", 0o750, 65534),
         ("/var/run/x", 0o755, 0),
+        ("/var/db/z", 0o755, 0),
     ] {
         world.dir(path, mode, owner, 0);
     }
@@ -336,6 +342,7 @@ fn every_key_changes_the_plan() {
             false => format!("program = \"/bin/sh\"\n{text}"),
         };
         let with_grants = |text: String| match key.name {
+            "root_writes" => text.replacen("[root]", "[root]\nrw = [\"/var/db/z\"]", 1),
             "mask" => text.replacen("[root]", "[root]\nro = [\"/a\"]", 1),
             "required" => format!("{text}maxproc = 1\n"),
             "syslog_facility" | "syslog_tag" => format!("{text}output = \"syslog\"\n"),
@@ -529,4 +536,45 @@ fn a_service_is_root_only_where_it_writes_nothing_and_serves_nobody() {
         }
     }
     assert!(read_text(&text("www", "", "rw = [\"/var/db/x\"]", "")).is_ok());
+}
+
+#[test]
+fn root_writes_only_directories_of_one_package_without_network_sockets_or_others() {
+    let text = |root: &str, more: &str| {
+        format!(
+            "program = \"/bin/sh\"\nuser = \"root\"\n[root]\nclosure = \"off\"\nroot_writes = true\n{root}\n\
+             [capsicum]\nmode = \"off\"\n[jail]\nallow = [\"suser\"]\n{more}\n"
+        )
+    };
+    let own = "rw = [\"/var/db/x\", \"/usr/local/etc/x/sub\"]";
+    assert!(read_text(&text(own, "")).is_ok());
+    let places = "is no directory of one package's, below /usr/local/etc, /usr/local/libdata, \
+                  /usr/local/share, /usr/local/www, /var/cache, /var/db, /var/log, /var/spool";
+    let [rc, above] =
+        ["/usr/local/etc/rc.d", "/var/db"].map(|path| format!("root_writes: {path:?} {places}"));
+    let untrusted = "rw = [{ path = \"/var/db/x\", untrusted = true }]";
+    let socket = "\n[[listen]]\nname = \"a\"\nproto = \"tcp\"\naddr = \"127.0.0.1:80\"";
+    let no_network = "root_writes needs no network: ip4 and ip6 disabled, and no [[listen]]";
+    let root_only = "the service may be root only with";
+    for (root, more, words) in [
+        ("rw = [\"/usr/local/etc/rc.d\"]", "", rc.as_str()),
+        ("rw = [\"/var/db\"]", "", above.as_str()),
+        (
+            untrusted,
+            "",
+            "root_writes: \"/var/db/x\" can be neither untrusted nor shared",
+        ),
+        (own, "ip4 = \"inherit\"", no_network),
+        (own, "ip6.addr = [\"::1\"]", no_network),
+        (own, socket, no_network),
+        ("sockets = [\"syslog\"]", "", "root_writes needs no sockets"),
+        (own, "[access]\nusers = [\"alice\"]", root_only),
+    ] {
+        let found = read_text(&text(root, more)).unwrap_err().to_string();
+        assert!(found.contains(words), "{root} {more}: {found}");
+    }
+    let other = text(own, "").replace("user = \"root\"", "user = \"www\"");
+    let found = read_text(&other).unwrap_err().to_string();
+    let words = "root_writes needs user = \"root\": it means nothing for another";
+    assert!(found.contains(words), "{found}");
 }

@@ -393,7 +393,14 @@ const UNFIT: &[(&str, &str, &str, &str)] = &[
         WEB,
         "",
         "program = \"/usr/sbin/webd\"",
-        "the script looks for its service in STAGE/run/web.pid: say pidfile = \"STAGE/run/web.pid\" in the profile web",
+        "the script looks for its service in STAGE/run/web.pid: say pidfile = \"STAGE/run/web.pid\" in the profile \
+      web, or, where STAGE/run/web.pid is not in a directory of root's, another",
+    ),
+    (
+        WEB,
+        "",
+        "program = \"/usr/sbin/webd\"\npidfile = \"/var/run/a$b\"",
+        "the pidfile /var/run/a$b of the profile web is no plain word: rename it",
     ),
     ("", "", PROFILE, "the script names no command"),
     (
@@ -435,6 +442,33 @@ fn what_can_not_be_wrapped_is_named_with_what_to_do_before_anything_is_written()
     }
 }
 
+/// As redis': it is the daemon's user who owns the directory.
+#[test]
+fn service_looks_for_the_supervisor_where_the_profile_puts_it_when_the_daemon_has_a_place_of_its_own()
+ {
+    let stage = Stage::new("pidfile");
+    let before = "command=/usr/sbin/webd; pidfile=/run/web/own.pid\ncommand_args=\"-P $pidfile\"";
+    stage.script("web", before, "");
+    let there = stage.listing();
+    let wrapping = stage.wrap("web", PROFILE).unwrap();
+    let path = stage.top.join("run/web.pid");
+    let line = format!("pidfile=\"{}\"\n", path.display());
+    assert!(wrapping.text.contains(&line), "{}", wrapping.text);
+    let note = format!(
+        "service(8) looks for it in {}, and no longer in /run/web/own.pid",
+        path.display()
+    );
+    assert_eq!(wrapping.notes, [note]);
+    let script = stage.top.join("etc/rc.d/web");
+    let facts = probe(&stage.places.rc_subr, &script, stage.places.patience).unwrap();
+    // The daemon is told its own file, as before.
+    assert_eq!(facts.get("command_args"), "-P /run/web/own.pid");
+    assert_eq!(facts.get("pidfile"), path.display().to_string());
+    assert!(!stage.wrap("web", PROFILE).unwrap().changes, "again");
+    assert_eq!(stage.unwrap("web"), Ok(true));
+    assert_eq!(stage.listing(), there);
+}
+
 #[test]
 fn what_rc_subr_would_not_heed_is_undone() {
     for (name, before, after, words) in [
@@ -455,6 +489,19 @@ fn what_rc_subr_would_not_heed_is_undone() {
             WEB,
             "procname=webd",
             "the script names its process after it has read its settings",
+        ),
+        (
+            "late-pidfile",
+            "command=/usr/sbin/webd; pidfile=/run/web/own.pid",
+            "pidfile=/run/web/own.pid",
+            "the script names its pidfile after it has read its settings: the profile has to say \
+             pidfile = \"/run/web/own.pid\", where that is in a directory of root's",
+        ),
+        (
+            "late-arguments",
+            "command=/usr/sbin/webd; pidfile=/run/web/own.pid",
+            "command_args=\"-P $pidfile\"",
+            "the script's command_args change with what is set: the daemon would be told another pidfile",
         ),
     ] {
         let stage = Stage::new(name);

@@ -120,7 +120,12 @@ fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, reader: Fd) -> Result<Option
                 return Err(Error::Stopped);
             }
             Heard::Time => return Ok(None),
-            Heard::Log | Heard::Pass(_) | Heard::Child | Heard::Output | Heard::JailGone => {}
+            Heard::Log
+            | Heard::NoPidfile
+            | Heard::Pass(_)
+            | Heard::Child
+            | Heard::Output
+            | Heard::JailGone => {}
         }
     }
     // One write of less than PIPE_BUF comes whole, or there is none.

@@ -28,6 +28,13 @@ pub fn look<K: Kernel>(
         let granted = source(walker, &writable.path, Owner::Anybody)
             .map_err(|error| with_remedy(error, writable))?;
         judge(&granted, writable, service, owners)?;
+        // What was checked is the path that is written, not where a package's link leads.
+        if profile.root.root_writes && granted.path != writable.path {
+            let (path, real) = (&writable.path, &granted.path);
+            return Err(Error::Profile(format!(
+                "{path} is {real} by a link: root_writes takes no links"
+            )));
+        }
         sources.insert(writable.path.clone(), granted);
     }
     for socket in &profile.root.sockets {

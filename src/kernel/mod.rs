@@ -381,6 +381,8 @@ pub enum Watch {
     Writable(Fd),
     /// EVFILT_JAILDESC with NOTE_JAIL_REMOVE, which also reports a jail that has gone already.
     Jail(Fd),
+    /// EVFILT_VNODE with NOTE_DELETE, once: a file loses a name.
+    Unlinked(Fd),
 }
 
 /// What kevent(2) reported.
@@ -390,6 +392,7 @@ pub enum Event {
     Readable(Fd),
     Writable(Fd),
     JailGone(Fd),
+    Unlinked(Fd),
 }
 
 /// RLIMIT_* of setrlimit(2), by login.conf(5)'s word.

@@ -186,8 +186,8 @@ fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, channel: Fd) -> Result<Vec<u
             Heard::Stop => return Err(Error::Stopped),
             // It can't be told yet; a service that isn't there is not the place for it either.
             Heard::Pass(_) | Heard::Child | Heard::Time | Heard::JailGone => {}
-            // Nobody watches for these yet.
-            Heard::Output | Heard::Log => {}
+            // Nobody watches for these yet, or it is seen once the service is watched.
+            Heard::Output | Heard::Log | Heard::NoPidfile => {}
         }
     }
     let mut buffer = [0u8; 512];

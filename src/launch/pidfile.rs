@@ -54,6 +54,24 @@ impl Pidfile {
         }
     }
 
+    pub fn fd(&self) -> Fd {
+        self.fd
+    }
+
+    pub fn is_lost<K: Kernel>(&self, kernel: &mut K) -> Result<bool, Failure> {
+        Ok(!lock::is_ours(kernel, self.fd, &self.path)?)
+    }
+
+    /// Made again after its name was taken away (rc.d/cleanvar empties /var/run), or left as it is where
+    /// somebody else has taken the name meanwhile.
+    pub fn renew<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), Error> {
+        let new = Pidfile::take(kernel, &self.path)?;
+        let old = std::mem::replace(self, new);
+        // The lock of a file without a name means nothing to anybody.
+        let _ = kernel.close(old.fd);
+        Ok(())
+    }
+
     /// Gives back what couldn't be done.
     pub fn release<K: Kernel>(self, kernel: &mut K) -> Option<String> {
         let removed = lock::remove(kernel, self.fd, &self.path);

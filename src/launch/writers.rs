@@ -45,7 +45,7 @@ pub fn check<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<Option<Turn>, Err
 fn conflict<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<Option<String>, Failure> {
     let mut lost = Vec::new();
     for label in instance::labels(kernel)? {
-        if label == plan.label() || !lives(kernel, &label)? {
+        if label == plan.label() || plan.is_beside(&label) || !lives(kernel, &label)? {
             continue;
         }
         match instance::story(kernel, &label)? {

@@ -285,6 +285,7 @@ pub struct Plan {
     may_be_root: bool,
     supervise: Supervise,
     writes: Vec<(String, bool)>,
+    beside: Option<String>,
 }
 
 /// What an instance is called: its directory, and, behind "jailrun-", its jail. A one-off is told apart
@@ -367,6 +368,8 @@ impl Plan {
             label: label.to_string(),
             may_be_root: profile.jail.allow.iter().any(|word| word == "suser"),
             supervise: profile.supervise.clone(),
+            beside: (permit.is_linked() && permit.is_one_off())
+                .then(|| label.split('+').next().unwrap_or(label).to_string()),
             writes: profile
                 .root
                 .rw
@@ -431,6 +434,12 @@ impl Plan {
     /// Host directories that the service may write, and whether another instance may at once.
     pub fn writes(&self) -> &[(String, bool)] {
         &self.writes
+    }
+
+    /// The running service of an rc.d script's command, `nginx -t`: it is the same profile for the same user,
+    /// and may write what that writes.
+    pub fn is_beside(&self, label: &str) -> bool {
+        self.beside.as_deref() == Some(label)
     }
 
     /// False: allow.nosuser is set before the program is executed.

@@ -83,7 +83,8 @@ pub const ROOT: &str = "the service may be root only with \"suser\" in allow, wh
                         host's (rw, directories in sockets), and for nobody in [access]";
 
 impl Profile {
-    /// Root in a jail of its own, with nothing of the host to write and nobody to serve it for.
+    /// Root in a jail of its own, with nothing of the host to write and nobody to serve it for; what a
+    /// package's script may write is checked where the profile is read.
     pub fn may_be_root(&self) -> bool {
         let has_host_sockets = self
             .root
@@ -91,7 +92,7 @@ impl Profile {
             .iter()
             .any(|socket| *socket != Socket::Syslog);
         self.jail.allow.iter().any(|word| word == "suser")
-            && self.root.rw.is_empty()
+            && (self.root.rw.is_empty() || self.root.root_writes)
             && !has_host_sockets
             && self.access.users.is_empty()
             && self.access.groups.is_empty()
@@ -125,6 +126,8 @@ pub struct Root {
     pub mask: Vec<String>,
     pub sockets: Vec<Socket>,
     pub devices: Vec<String>,
+    /// Root inside may write what `rw` grants: a package's script, for that package.
+    pub root_writes: bool,
 }
 
 /// Whether what programs need is worked out.

@@ -4,6 +4,7 @@
 
 mod jail;
 mod listen;
+mod package;
 mod root;
 mod sections;
 mod typed;
@@ -105,6 +106,8 @@ struct Reader<'a> {
     listens: Vec<Place<'a>>,
     /// Where /etc/resolv.conf is made.
     resolver: Option<Place<'a>>,
+    /// Where root is allowed to write.
+    root_writes: Option<Place<'a>>,
     user_place: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
@@ -127,6 +130,7 @@ impl<'a> Reader<'a> {
             capsicum: BTreeMap::new(),
             listens: Vec::new(),
             resolver: None,
+            root_writes: None,
             user_place: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
@@ -244,6 +248,7 @@ impl<'a> Reader<'a> {
         if values::is_root(&self.profile.user) && !self.profile.may_be_root() {
             self.error_at(&user, ROOT.to_owned());
         }
+        self.check_root_writes();
         self.check_mounts();
         self.check_addresses(&main);
     }

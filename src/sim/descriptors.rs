@@ -81,7 +81,13 @@ impl World {
         for queue in queues {
             if let Some(Description::Kqueue { watches }) = self.descriptions.get_mut(&queue) {
                 watches.retain(|(watch, _)| {
-                    ![Watch::Readable(fd), Watch::Writable(fd), Watch::Jail(fd)].contains(watch)
+                    let about = [
+                        Watch::Readable(fd),
+                        Watch::Writable(fd),
+                        Watch::Jail(fd),
+                        Watch::Unlinked(fd),
+                    ];
+                    !about.contains(watch)
                 });
             }
         }
@@ -332,13 +338,26 @@ impl World {
                 Description::Jail { .. } => {}
                 _ => return Err(Errno::EINVAL.into()),
             },
+            Watch::Unlinked(fd) => drop(self.links_of(pid, fd)?),
             Watch::Signal(_) => {}
         }
+        // A name that was lost before is no news.
+        let told = match watch {
+            Watch::Unlinked(fd) => u32::from(self.links_of(pid, fd)? == 0),
+            _ => 0,
+        };
         let watches = self.watches(pid, queue)?;
         if !watches.iter().any(|(known, _)| *known == watch) {
-            watches.push((watch, 0));
+            watches.push((watch, told));
         }
         Ok(())
+    }
+
+    fn links_of(&self, pid: i32, fd: Fd) -> Res<u64> {
+        match self.description(pid, fd)? {
+            Description::Vnode { place, .. } => Ok(self.inode(place.inode)?.links),
+            _ => Err(Errno::EINVAL.into()),
+        }
     }
 
     pub(super) fn kevent_unwatch(&mut self, pid: i32, queue: Fd, watch: Watch) -> Res<()> {
@@ -371,6 +390,10 @@ impl World {
                 }
                 _ => None,
             },
+            Watch::Unlinked(fd) => {
+                let is_gone = *count == 0 && self.links_of(pid, *fd).is_ok_and(|links| links == 0);
+                is_gone.then_some(Event::Unlinked(*fd))
+            }
         })
     }
 
@@ -383,6 +406,9 @@ impl World {
                     *count = 0;
                 }
             }
+        }
+        if let Some(Event::Unlinked(fd)) = event {
+            self.kevent_unwatch(pid, queue, Watch::Unlinked(fd))?;
         }
         if let Some(Event::JailGone(fd)) = event {
             for (watch, count) in self.watches(pid, queue)? {

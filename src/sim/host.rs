@@ -100,8 +100,11 @@ impl World {
         if let Some((above, name)) = path.rsplit_once('/')
             && let Some(parent) = self.at(if above.is_empty() { "/" } else { above })
         {
-            parent.children.remove(name);
+            let gone = parent.children.remove(name);
             parent.ctime = now;
+            if let Some(file) = gone.and_then(|gone| self.inodes.get_mut(&gone)) {
+                file.links = file.links.saturating_sub(1);
+            }
         }
         self
     }

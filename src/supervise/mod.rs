@@ -242,7 +242,7 @@ impl Session<'_> {
     }
 
     fn is_stopped_while_waiting<K: Kernel>(
-        &self,
+        &mut self,
         kernel: &mut K,
         ears: &mut Ears,
         seconds: u64,
@@ -256,6 +256,7 @@ impl Session<'_> {
             match heard.map_err(|failure| plainly(Error::step("wait", failure)))? {
                 Heard::Time => return Ok(false),
                 Heard::Stop | Heard::Pass(signal::INT | signal::QUIT) => return Ok(true),
+                Heard::NoPidfile => self.keep_pidfile(kernel, ears),
                 _ => {}
             }
         }

@@ -90,6 +90,7 @@ impl<'a, K: Kernel> Service<'a, K> {
         if let Some(relay) = &self.relay {
             ears.log(self.kernel, relay.socket())?;
         }
+        session.keep_pidfile(self.kernel, ears);
         loop {
             self.reap()?;
             if !session.is_ready && !self.was_stopped && self.looks_ready(session, journal)? {
@@ -116,6 +117,7 @@ impl<'a, K: Kernel> Service<'a, K> {
                 Heard::Pass(number) => self.pass(number, session)?,
                 Heard::Output => self.pump(ears),
                 Heard::Log => self.relay(),
+                Heard::NoPidfile => session.keep_pidfile(self.kernel, ears),
                 Heard::Time => self.time()?,
                 Heard::Child | Heard::JailGone | Heard::ChildWord => {}
             }

@@ -4,9 +4,30 @@
 use super::Session;
 use super::service::Service;
 use super::watch::Ears;
-use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open};
+use crate::error::Error;
+use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open, Severity};
 
 impl Session<'_> {
+    /// Watches for the pidfile's end, and makes it again where it has come: service(8) knows the supervisor
+    /// by nothing else. The service goes on with or without it.
+    pub(super) fn keep_pidfile<K: Kernel>(&mut self, kernel: &mut K, ears: &Ears) {
+        let Some(pidfile) = &mut self.pidfile else {
+            return;
+        };
+        let step = |failure| Error::step("watch the pidfile", failure);
+        let watched = ears.pidfile(kernel, pidfile.fd()).map_err(step);
+        let kept = watched.and_then(|()| match pidfile.is_lost(kernel).map_err(step)? {
+            true => pidfile
+                .renew(kernel)
+                .and_then(|()| ears.pidfile(kernel, pidfile.fd()).map_err(step)),
+            false => Ok(()),
+        });
+        if let Err(error) = kept {
+            let what = format!("pidfile=lost reason={:?}", error.to_string());
+            self.job.about.audit(kernel, Severity::Warning, &what);
+        }
+    }
+
     /// Whoever waits for the ends of the caller's descriptors waits no longer.
     pub(super) fn let_go<K: Kernel>(&self, kernel: &mut K) {
         if let Ok(null) = kernel.openat(At::Cwd, "/dev/null", Open::Device) {

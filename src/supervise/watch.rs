@@ -32,6 +32,8 @@ pub enum Heard {
     Log,
     /// Something to read from the child before it executes.
     ChildWord,
+    /// The pidfile has lost its name.
+    NoPidfile,
     /// The time is over.
     Time,
 }
@@ -89,6 +91,11 @@ impl Ears {
         Ok(())
     }
 
+    /// Until its name is gone, which is told once.
+    pub fn pidfile<K: Kernel>(&self, kernel: &mut K, pidfile: Fd) -> Result<(), Failure> {
+        kernel.kevent_watch(self.queue, Watch::Unlinked(pidfile))
+    }
+
     pub fn child<K: Kernel>(&mut self, kernel: &mut K, channel: Fd) -> Result<(), Failure> {
         kernel.kevent_watch(self.queue, Watch::Readable(channel))?;
         self.child = Some(channel);
@@ -140,6 +147,7 @@ impl Ears {
                 self.jail_is_gone = true;
                 Heard::JailGone
             }
+            Event::Unlinked(_) => Heard::NoPidfile,
             Event::Readable(fd) if Some(fd) == self.output => Heard::Output,
             Event::Readable(fd) if Some(fd) == self.log => Heard::Log,
             Event::Readable(fd) if Some(fd) == self.child => Heard::ChildWord,

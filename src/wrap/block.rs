@@ -14,6 +14,8 @@ pub struct Block {
     pub sets_procname: bool,
     /// The script names an interpreter.
     pub clears_interpreter: bool,
+    /// Where the supervisor's pid is, if that isn't where the script looks.
+    pub pidfile: Option<String>,
 }
 
 /// Written behind the first mark, for the way back.
@@ -41,6 +43,9 @@ impl Block {
         }
         if self.clears_interpreter {
             text.push_str("command_interpreter=\"\"\n");
+        }
+        if let Some(pidfile) = &self.pidfile {
+            text.push_str(&format!("pidfile=\"{pidfile}\"\n"));
         }
         text.push_str(&format!(
             "[ -z \"${{{name}_chroot}}${{{name}_profiles}}${{{name}_instances}}\" ] || err 1 \
@@ -92,6 +97,7 @@ pub fn find(name: &str, text: &str) -> Result<Option<Found>, String> {
             link: value(&format!("{name}_program")).unwrap_or_default(),
             sets_procname: value("procname").is_some(),
             clears_interpreter: value("command_interpreter").is_some(),
+            pidfile: value("pidfile"),
         },
         at: start..start + length,
         words: first.strip_prefix(&begin).unwrap_or_default().to_string(),
@@ -151,6 +157,7 @@ mod tests {
             link: "/l/web".to_string(),
             sets_procname: true,
             clears_interpreter: false,
+            pidfile: Some("/var/run/web.pid".to_string()),
         }
     }
 

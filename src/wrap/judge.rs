@@ -38,6 +38,8 @@ pub struct Judged {
     pub is_daemon: bool,
     pub sets_procname: bool,
     pub clears_interpreter: bool,
+    /// Where the supervisor's pid is, if that isn't where the script looks.
+    pub pidfile: Option<String>,
     /// What is different from before, and can be meant so.
     pub notes: Vec<String>,
 }
@@ -74,9 +76,16 @@ pub fn judge(
             profile.user
         ));
     }
-    pidfile(facts, profile_name, profile)?;
+    let pidfile = pidfile(facts, profile_name, profile)?;
+    if let Some(path) = &pidfile {
+        notes.push(format!(
+            "service(8) looks for it in {path}, and no longer in {}",
+            facts.get("pidfile")
+        ));
+    }
     Ok(Judged {
         name,
+        pidfile,
         is_daemon,
         sets_procname: facts.is_set("procname"),
         clears_interpreter: facts.is_set("command_interpreter"),
@@ -278,15 +287,27 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// rc.subr(8) looks for the supervisor where it looked for the daemon.
-fn pidfile(facts: &Facts, profile_name: &str, profile: &Profile) -> Result<(), String> {
+/// rc.subr(8) looks for the supervisor where it looked for the daemon, or where the profile says: many
+/// daemons have a directory of their own for their pids, in which a supervisor makes no file.
+fn pidfile(facts: &Facts, profile_name: &str, profile: &Profile) -> Result<Option<String>, String> {
     let path = facts.get("pidfile");
     if path.is_empty() || profile.pidfile.as_deref() == Some(path) {
-        return Ok(());
+        return Ok(None);
     }
-    Err(format!(
-        "the script looks for its service in {path}: say pidfile = \"{path}\" in the profile {profile_name}"
-    ))
+    let Some(own) = &profile.pidfile else {
+        return Err(format!(
+            "the script looks for its service in {path}: say pidfile = \"{path}\" in the profile \
+             {profile_name}, or, where {path} is not in a directory of root's, another"
+        ));
+    };
+    // It becomes a word of sh(1).
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-@+".contains(&byte);
+    match own.bytes().all(is_plain) {
+        true => Ok(Some(own.clone())),
+        false => Err(format!(
+            "the pidfile {own} of the profile {profile_name} is no plain word: rename it"
+        )),
+    }
 }
 
 fn notes(facts: &Facts, name: &str) -> Vec<String> {

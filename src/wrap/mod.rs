@@ -217,6 +217,7 @@ fn block_of(judged: &Judged, link: &Path) -> Block {
         link: link.display().to_string(),
         sets_procname: judged.sets_procname,
         clears_interpreter: judged.clears_interpreter,
+        pidfile: judged.pidfile.clone(),
     }
 }
 
@@ -270,6 +271,10 @@ fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(),
         "" => after.get("NAME_program"),
         procname => procname,
     };
+    let block = block::find(before.get("name"), &wrapping.text).map_err(Refusal::System)?;
+    let block = block.map(|found| found.block);
+    let pidfile = block.and_then(|block| block.pidfile);
+    let is_daemon = below(&link, &place(&places.prefix)).is_some_and(|(_, is_daemon)| is_daemon);
     let objection = if after.get("NAME_program") != link {
         format!(
             "rc.subr(8) doesn't read {}, or something after it says otherwise",
@@ -284,7 +289,21 @@ fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(),
         )
     } else if !matches!(after.get("NAME_svcj"), "NO" | "no" | "No") {
         "the script wants a service jail whatever is set".to_string()
-    } else if after.get("pidfile") != before.get("pidfile") || after.calls() != 1 {
+    } else if pidfile
+        .as_deref()
+        .is_some_and(|own| after.get("pidfile") != own)
+    {
+        let path = after.get("pidfile");
+        format!(
+            "the script names its pidfile after it has read its settings: the profile has to say \
+             pidfile = \"{path}\", where that is in a directory of root's"
+        )
+    } else if !is_daemon && after.get("command_args") != before.get("command_args") {
+        "the script's command_args change with what is set: the daemon would be told another pidfile"
+            .to_string()
+    } else if pidfile.is_none() && after.get("pidfile") != before.get("pidfile")
+        || after.calls() != 1
+    {
         "the script does something else now".to_string()
     } else {
         return Ok(());

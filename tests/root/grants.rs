@@ -50,6 +50,26 @@ fn a_grant_through_links_of_roots_is_there_with_its_links() {
 }
 
 #[test]
+fn a_packages_script_gets_directories_of_roots_alone_and_none_by_a_link() {
+    let lines = "program = \"/bin/sh\"\nuser = \"root\"\n[jail]\nallow = [\"suser\"]\n[root]\nclosure = \"off\"\n\
+                 root_writes = true\nrw = [\"/var/db/own\"]\n";
+    let mut world = World::freebsd();
+    world.dir("/var/db/own", 0o755, 0, 0);
+    assert!(
+        steps(&world, lines)
+            .iter()
+            .any(|step| { step == "mount /var/db/own at /var/db/own (nullfs, nosuid)" })
+    );
+    world.at("/var/db/own").unwrap().uid = 80;
+    let words = "/var/db/own is writable by others than root and the service's user; rw needs untrusted = true for it";
+    assert_eq!(refusal(&world, lines), words);
+    world.remove("/var/db/own").dir("/etc/other", 0o755, 0, 0);
+    world.symlink("/var/db/own", "/etc/other");
+    let words = "/var/db/own is /etc/other by a link: root_writes takes no links";
+    assert_eq!(refusal(&world, lines), words);
+}
+
+#[test]
 fn a_writable_directory_must_have_the_owner_and_mode_that_are_asked_for() {
     let mut world = World::freebsd();
     world.dir("/var/log/www", 0o750, 80, 80);

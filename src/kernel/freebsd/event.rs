@@ -177,6 +177,7 @@ fn change(queue: Fd, watch: Watch, action: u16) -> Outcome<()> {
         Watch::Readable(fd) => (fd.0 as usize, libc::EVFILT_READ, 0),
         Watch::Writable(fd) => (fd.0 as usize, libc::EVFILT_WRITE, 0),
         Watch::Jail(fd) => (fd.0 as usize, EVFILT_JAILDESC, NOTE_JAIL_REMOVE),
+        Watch::Unlinked(fd) => (fd.0 as usize, libc::EVFILT_VNODE, libc::NOTE_DELETE),
     };
     let mut event = nothing();
     event.ident = ident;
@@ -198,7 +199,11 @@ pub fn watch(queue: Fd, watch: Watch) -> Outcome<()> {
     if let Watch::Signal(signal) = watch {
         change_mask(libc::SIG_BLOCK, &only(signal))?;
     }
-    change(queue, watch, libc::EV_ADD)
+    let once = match watch {
+        Watch::Unlinked(_) => libc::EV_ONESHOT,
+        _ => 0,
+    };
+    change(queue, watch, libc::EV_ADD | once)
 }
 
 pub fn unwatch(queue: Fd, watch: Watch) -> Outcome<()> {
@@ -224,6 +229,7 @@ pub fn wait(queue: Fd, timeout_ms: Option<u64>) -> Outcome<Option<Event>> {
                 libc::EVFILT_SIGNAL => return Ok(Some(Event::Signal(event.ident as i32))),
                 libc::EVFILT_WRITE => return Ok(Some(Event::Writable(Fd(event.ident as i32)))),
                 EVFILT_JAILDESC => return Ok(Some(Event::JailGone(Fd(event.ident as i32)))),
+                libc::EVFILT_VNODE => return Ok(Some(Event::Unlinked(Fd(event.ident as i32)))),
                 _ => return Ok(Some(Event::Readable(Fd(event.ident as i32)))),
             },
             _ => {

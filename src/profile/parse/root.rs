@@ -65,6 +65,10 @@ impl Reader<'_> {
                     &mut self.profile.root.devices,
                 );
             }
+            "root_writes" => {
+                replace(self.boolean(key, value), &mut self.profile.root.root_writes);
+                self.root_writes = Some(self.place(value));
+            }
             _ => self.unhandled(key, value),
         }
     }

@@ -1,0 +1,360 @@
+//! A host with jailrun installed from this checkout, with its services switched on and configured, and the
+//! host as it was afterwards.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One test at a time: each compares the whole system.
+static WORLD: Mutex<()> = Mutex::new(());
+/// That /usr/local/bin/jailrun is these tests' own, and may be replaced.
+const OURS: &str = "/var/run/jrtest-installed";
+const PROGRAM: &str = "/usr/local/bin/jailrun";
+
+/// What a command ended with, and said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub status: i32,
+    pub text: String,
+}
+
+pub struct Host {
+    name: &'static str,
+    program: &'static str,
+    /// Before anything was installed, and with that.
+    fresh: String,
+    installed: String,
+    world: String,
+    /// Files that the test changed, with what they held.
+    kept: Vec<(PathBuf, Option<Vec<u8>>)>,
+    made: Vec<&'static str>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// What a service needs beside its profile.
+pub struct Service {
+    pub name: &'static str,
+    /// It is skipped where this isn't there.
+    pub program: &'static str,
+    /// With their owners.
+    pub directories: &'static [(&'static str, &'static str)],
+    /// Appended to files of the host's.
+    pub lines: &'static [(&'static str, &'static str)],
+}
+
+pub const INETD: Service = Service {
+    name: "inetd",
+    program: "/usr/sbin/inetd",
+    directories: &[("/tftpboot", "root")],
+    lines: &[(
+        "/etc/inetd.conf",
+        "daytime stream tcp nowait root internal\n",
+    )],
+};
+
+pub const CRON: Service = Service {
+    name: "cron",
+    program: "/usr/sbin/cron",
+    directories: &[],
+    lines: &[],
+};
+
+pub const RPCBIND: Service = Service {
+    name: "rpcbind",
+    program: "/usr/sbin/rpcbind",
+    directories: &[],
+    lines: &[],
+};
+
+pub const NGINX: Service = Service {
+    name: "nginx",
+    program: "/usr/local/sbin/nginx",
+    directories: &[],
+    lines: &[],
+};
+
+/// Its pidfile is in a directory of its own user's.
+pub const REDIS: Service = Service {
+    name: "redis",
+    program: "/usr/local/bin/redis-server",
+    directories: &[],
+    lines: &[],
+};
+
+/// As redis'.
+pub const MEMCACHED: Service = Service {
+    name: "memcached",
+    program: "/usr/local/bin/memcached",
+    directories: &[("/var/run/memcached", "nobody")],
+    lines: &[],
+};
+
+impl Host {
+    /// Nothing where the service isn't there, or jailrun is not ours.
+    pub fn with(service: &Service) -> Option<Host> {
+        let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = service.name;
+        if !Path::new(service.program).exists() {
+            println!("SKIP real_wrap {name}: needs {}", service.program);
+            return None;
+        }
+        if Path::new(PROGRAM).exists() && !Path::new(OURS).exists() {
+            println!("SKIP real_wrap {name}: needs a host where jailrun isn't installed");
+            return None;
+        }
+        std::fs::write(OURS, "").unwrap();
+        let mut host = Host {
+            name,
+            program: service.program,
+            fresh: String::new(),
+            installed: String::new(),
+            world: String::new(),
+            kept: Vec::new(),
+            made: Vec::new(),
+            _alone: alone,
+        };
+        host.change(
+            &format!("/etc/rc.conf.d/{name}"),
+            &format!("{name}_enable=YES\n"),
+        );
+        for (path, lines) in service.lines {
+            let there = std::fs::read_to_string(path).unwrap_or_default();
+            host.change(path, &format!("{there}{lines}"));
+        }
+        for (directory, owner) in service.directories {
+            if std::fs::create_dir(directory).is_ok() {
+                sh(&format!("chown {owner} {directory}"));
+                host.made.push(directory);
+            }
+        }
+        host.fresh = tree();
+        install();
+        // The first launch since the boot makes places below /var/run/jailrun that stay.
+        sh(&format!("{PROGRAM} shell /usr/bin/true"));
+        host.installed = tree();
+        host.world = world();
+        Some(host)
+    }
+
+    /// Until the end of the test.
+    pub fn change(&mut self, path: &str, text: &str) {
+        self.kept.push((path.into(), std::fs::read(path).ok()));
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// `jailrunctl wrap`, which must do with nothing but the name.
+    pub fn wrap(&self) {
+        let said = ctl(&["wrap", self.name]);
+        assert_eq!(said.status, 0, "{}", said.text);
+    }
+
+    pub fn unwrap(&self) {
+        let said = ctl(&["unwrap", self.name]);
+        let expected = format!("{}: is not wrapped any more\n", self.name);
+        assert_eq!((said.status, said.text), (0, expected));
+        self.is_as_installed();
+    }
+
+    /// The files of the host, and what a launch could leave.
+    pub fn is_as_installed(&self) {
+        assert_eq!(tree(), self.installed);
+        until("the world as it was", || world() == self.world);
+    }
+
+    pub fn verb(&self, verb: &str) -> Said {
+        ended(service(self.name, verb))
+    }
+
+    /// It does as told, at once.
+    pub fn does(&self, verb: &str) {
+        let said = self.verb(verb);
+        assert_eq!(said.status, 0, "{} {verb}: {}", self.name, said.text);
+    }
+
+    /// Nothing of it runs, anywhere.
+    pub fn is_stopped(&self) {
+        assert_eq!(self.verb("status").status, 1);
+        assert_eq!(self.supervisor(), "");
+        until("the world as it was", || world() == self.world);
+    }
+
+    pub fn jail(&self) -> String {
+        format!("jailrun-{}", self.name)
+    }
+
+    /// "user command" of those in the jail.
+    pub fn inside(&self) -> String {
+        sh(&format!(
+            "ps -J {} -o user= -o command= 2>/dev/null || true",
+            self.jail()
+        ))
+    }
+
+    /// Of those with the program's name that are in no jail: neither supervisors nor their links.
+    pub fn outside(&self) -> String {
+        let program = self.program.rsplit('/').next().unwrap();
+        sh(&format!(
+            "ps -ax -o jid= -o ucomm= | awk '$1 == 0 && $2 == \"{program}\"'"
+        ))
+    }
+
+    /// The supervisor's pid.
+    pub fn supervisor(&self) -> String {
+        let script = format!(
+            "ps -ax -o pid= -o jid= -o command= | awk '$2 == 0 && $3 == \"{}\" {{print $1}}'",
+            self.link()
+        );
+        sh(&script)
+    }
+
+    pub fn link(&self) -> String {
+        format!("/usr/local/libexec/jailrun/{}", self.name)
+    }
+}
+
+impl Drop for Host {
+    /// Also after a failure: the next test is to find a host.
+    fn drop(&mut self) {
+        let link = self.link();
+        let script = format!(
+            "service {name} forcestop; [ ! -e /usr/local/sbin/jailrunctl ] || jailrunctl unwrap --all; \
+             rm -f {link}; pkill -J {jail}; true",
+            name = self.name,
+            jail = self.jail()
+        );
+        let path = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/sbin";
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &script]).env("PATH", path);
+        let _ = ended(shell);
+        uninstall(&self.fresh);
+        for (path, text) in self.kept.drain(..).rev() {
+            let _ = match text {
+                Some(text) => std::fs::write(path, text),
+                None => std::fs::remove_file(path),
+            };
+        }
+        for directory in &self.made {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+impl Host {
+    /// The last words of a test that went well: nothing is left, by the package's own list.
+    pub fn leaves_nothing(self) {
+        assert_eq!(sh("jls name"), "");
+        uninstall(&self.fresh);
+        assert_eq!(tree(), self.fresh);
+    }
+}
+
+/// The checkout: where cargo, or the runner on another host, says that it is.
+pub fn here(below: &str) -> PathBuf {
+    let there = std::env::var_os("CARGO_MANIFEST_DIR");
+    there
+        .map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+        .join(below)
+}
+
+/// As the port does it.
+pub fn install() {
+    let built = |variable: &str, usual: &str| std::env::var(variable).unwrap_or(usual.to_string());
+    let jailrun = built("JAILRUN_BIN", env!("CARGO_BIN_EXE_jailrun"));
+    let jailrunctl = built("JAILRUNCTL_BIN", env!("CARGO_BIN_EXE_jailrunctl"));
+    // The library is built apart, and no service here has anything to do with it.
+    let script = format!(
+        "rm -rf /tmp/jrtest-built; mkdir /tmp/jrtest-built; cd /tmp/jrtest-built; \
+         cp {jailrun} jailrun; cp {jailrunctl} jailrunctl; : >libjailrun_preopen.so; \
+         make -C {} install-files BUILT=/tmp/jrtest-built STAGE=/tmp/jrtest-built/stage && \
+         rm -r /tmp/jrtest-built",
+        here("").display()
+    );
+    sh(&script);
+}
+
+/// What port/pkg-plist lists, as pkg(8) would delete it, with the directories that weren't there before.
+fn uninstall(before: &str) {
+    let was_there = |directory: &Path| {
+        let end = format!(" {}", directory.display());
+        before.lines().any(|line| line.ends_with(&end))
+    };
+    let list = std::fs::read_to_string(here("port/pkg-plist")).unwrap();
+    // Directories stand at its end, files before.
+    let paths = list.lines().filter_map(|line| line.split(' ').next_back());
+    for path in paths {
+        let path = PathBuf::from("/usr/local").join(path.trim_end_matches(".gz"));
+        if was_there(&path) {
+            continue;
+        }
+        let _ = std::fs::remove_file(&path);
+        let mut above = Some(path.as_path());
+        while let Some(directory) = above.filter(|above| !was_there(above)) {
+            if directory.exists() && std::fs::remove_dir(directory).is_err() {
+                break;
+            }
+            above = directory.parent();
+        }
+    }
+}
+
+/// Every file's mode, owner, size, inode, time and text of a link, and every directory's mode and owner.
+fn tree() -> String {
+    sh("for top in /etc /usr/local; do \
+          find -x $top -type d -exec stat -f '%Sp %Su %Sg %N' {} +; \
+          find -x $top ! -type d -exec stat -f '%Sp %Su %Sg %z %i %m %N %Y' {} +; done | sort")
+}
+
+/// What a launch could leave. The directory of state has a place for locks and counts that stay.
+fn world() -> String {
+    sh("mount -p; jls; ifconfig; ls -A /var/run/jailrun | grep -v '^[.]' || true")
+}
+
+pub fn service(name: &str, verb: &str) -> Command {
+    let mut command = Command::new("/usr/sbin/service");
+    command.args([name, verb]);
+    command
+}
+
+pub fn ctl(words: &[&str]) -> Said {
+    let mut command = Command::new("/usr/local/sbin/jailrunctl");
+    command.args(words);
+    ended(command)
+}
+
+/// What it says goes to a file: a daemon that inherits a pipe would keep it open.
+pub fn begun(mut command: Command, number: u32) -> Child {
+    let log = std::fs::File::create(format!("/tmp/jrtest-said-{number}")).unwrap();
+    command.stdin(Stdio::null()).current_dir("/");
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap()
+}
+
+pub fn ended_of(mut child: Child, number: u32) -> Said {
+    let status = child.wait().unwrap().code().unwrap_or(-1);
+    let path = format!("/tmp/jrtest-said-{number}");
+    let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+    std::fs::remove_file(path).unwrap();
+    Said { status, text }
+}
+
+pub fn ended(command: Command) -> Said {
+    ended_of(begun(command, 0), 0)
+}
+
+/// A script of the host's, as root, and what it says.
+pub fn sh(script: &str) -> String {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script]);
+    let said = ended(shell);
+    assert_eq!(said.status, 0, "{script}: {}", said.text);
+    said.text.trim_end().to_string()
+}
+
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

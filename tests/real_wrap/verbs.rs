@@ -1,0 +1,137 @@
+//! Each verb of service(8) with and without jailrun, for services as they come.
+
+use crate::fixture::{CRON, Host, INETD, MEMCACHED, NGINX, REDIS, RPCBIND, Said, Service, ctl};
+
+/// In this order: stopped, running, and stopped again. What a script doesn't know is refused alike.
+const ROUND: [&str; 21] = [
+    "rcvar",
+    "status",
+    "stop",
+    "reload",
+    "configtest",
+    "start",
+    "status",
+    "start",
+    "onestart",
+    "configtest",
+    "reload",
+    "restart",
+    "status",
+    "onestop",
+    "onestart",
+    "onestatus",
+    "stop",
+    "faststart",
+    "status",
+    "faststop",
+    "status",
+];
+
+/// Pids differ, how often the wait for one is told, and, as `wrap` says, where it is looked for in a
+/// directory of the daemon's own.
+fn kind(host: &Host, said: &Said, program: &str) -> String {
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let name = name.trim_end_matches("-server");
+    let own = format!("/var/run/{name}/{name}.pid");
+    let text = said.text.replace(&host.link(), program);
+    let text = text.replace(&own, &format!("/var/run/{name}.pid"));
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with("Waiting for PIDS"));
+    let mut kind = format!("{}", said.status);
+    for line in lines {
+        kind.push('\n');
+        let mut before = ' ';
+        for letter in line.chars() {
+            match (before.is_ascii_digit(), letter.is_ascii_digit()) {
+                (true, true) => {}
+                (false, true) => kind.push('#'),
+                _ => kind.push(letter),
+            }
+            before = letter;
+        }
+    }
+    kind
+}
+
+fn round(host: &Host, program: &str, is_jailed: bool) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    for verb in ROUND {
+        let said = host.verb(verb);
+        if verb == "status" && said.status == 0 {
+            assert_eq!(host.inside().is_empty(), !is_jailed, "{}", host.inside());
+            let outside = host.outside();
+            assert_eq!(outside.is_empty(), is_jailed, "{outside}");
+        }
+        told.push((verb, kind(host, &said, program)));
+    }
+    told
+}
+
+fn does_the_same_wrapped(service: &Service) {
+    let Some(host) = Host::with(service) else {
+        return;
+    };
+    let plain = round(&host, service.program, false);
+    assert!(plain[1].1.starts_with("1\n") && plain[6].1.starts_with("0\n"));
+    host.wrap();
+    let wrapped = round(&host, service.program, true);
+    assert_eq!(wrapped, plain);
+    host.unwrap();
+    // And it starts as ever.
+    for (verb, status) in [("start", 0), ("status", 0), ("stop", 0), ("status", 1)] {
+        assert_eq!(host.verb(verb).status, status, "{verb}");
+    }
+    host.is_as_installed();
+    host.leaves_nothing();
+}
+
+#[test]
+fn every_verb_for_inetd_is_the_same_with_and_without_jailrun() {
+    does_the_same_wrapped(&INETD);
+}
+
+#[test]
+fn every_verb_for_cron_is_the_same_with_and_without_jailrun() {
+    does_the_same_wrapped(&CRON);
+}
+
+#[test]
+fn every_verb_for_rpcbind_is_the_same_with_and_without_jailrun() {
+    does_the_same_wrapped(&RPCBIND);
+}
+
+#[test]
+fn every_verb_for_nginx_is_the_same_with_and_without_jailrun() {
+    does_the_same_wrapped(&NGINX);
+}
+
+#[test]
+fn every_verb_for_redis_is_the_same_with_and_without_jailrun() {
+    does_the_same_wrapped(&REDIS);
+}
+
+/// Here it is memcached's that does so.
+#[test]
+fn a_script_that_names_its_pidfile_after_its_settings_is_refused_and_nothing_is_written() {
+    let Some(host) = Host::with(&MEMCACHED) else {
+        return;
+    };
+    let script = std::fs::read_to_string("/usr/local/etc/rc.d/memcached").unwrap();
+    let after = script.split("load_rc_config").nth(1).unwrap_or_default();
+    if !after.contains("\npidfile=\"/var/run/memcached/") {
+        println!("SKIP real_wrap memcached: needs a script that names its pidfile late");
+        return;
+    }
+    let said = ctl(&["wrap", "memcached"]);
+    assert_eq!(said.status, 78, "{}", said.text);
+    assert!(
+        said.text
+            .contains("names its pidfile after it has read its settings")
+    );
+    host.is_as_installed();
+    host.does("start");
+    assert!(!host.outside().is_empty() && host.inside().is_empty());
+    host.does("stop");
+    host.leaves_nothing();
+}
