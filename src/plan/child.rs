@@ -5,7 +5,7 @@ use super::socket::{self, Socket};
 use super::tree::Tree;
 use super::{ChildPlan, Host, Then};
 use crate::error::Error;
-use crate::kernel::Procctl;
+use crate::kernel::{Limit, Procctl, UNLIMITED};
 use crate::permit::Permit;
 use crate::profile::Mode;
 
@@ -47,7 +47,7 @@ pub fn plan(
     let capability = host
         .capable
         .as_ref()
-        .map(|capable| Capability::of(capable, tree, &arguments, &names));
+        .map(|capable| Capability::of(capable, tree, &arguments, &names, openfiles(permit, host)));
     if profile.capsicum.mode == Mode::Enforce && capability.is_none() {
         let words = "nobody has worked out how the program runs in capability mode";
         return Err(Error::Profile(words.to_string()));
@@ -74,6 +74,21 @@ pub fn plan(
             .map(|(_, control)| *control)
             .collect(),
     })
+}
+
+/// What numbers of descriptors have to be below.
+fn openfiles(permit: &Permit, host: &Host) -> u64 {
+    let profile = permit.profile();
+    // rctl(8) counts the size of each process's table, which a single high number makes large (do_dup in
+    // sys/kern/kern_descrip.c): they stay as low as they can.
+    let mut rules = profile.rctl.rules.iter().filter(|_| host.rctl);
+    if rules.any(|(resource, _)| resource == "openfiles") {
+        return 0;
+    }
+    let mut limits = profile.limits.iter();
+    limits
+        .find(|(limit, _)| *limit == Limit::Openfiles)
+        .map_or(UNLIMITED, |(_, value)| *value)
 }
 
 /// The profile's, then what tells of descriptors: names of the latter are no profile's to give.
