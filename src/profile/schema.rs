@@ -343,7 +343,7 @@ pub const KEYS: &[Key] = &[
     now(("capsicum", "preopen"), "boolean", "false", "true",
         "Load libjailrun_preopen.so into the program, which turns the paths that it opens into these descriptors, and bind of an address in listen into the socket that waits there. With mode = \"off\" it does the latter only."),
     now(("capsicum", "kill_children"), "boolean", "false", "true",
-        "Let the program send signals to its own children, which then can't be waited for by waitpid of any. Needs preopen."),
+        "Let the program send signals to its own children, 128 at once: fork makes them with process descriptors, and kill and all functions that wait go by these. Its price is a look at each of them when it waits. Needs preopen."),
     now(("supervise", "restart"), "string", "\"never\"", "\"always\"",
         "When an ended service is started again: \"never\", \"on-failure\" (a status other than 0, or a signal) or \"always\". Each start is a new jail."),
     now(("supervise", "restart_delay"), "integer", "1", "3",
