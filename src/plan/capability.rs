@@ -164,12 +164,15 @@ impl Use {
                 Rights::all_of(&[CHANGE, Rights::MMAP_EXEC, Rights::FEXECVE])
             }
             Use::Writable { executes: false } => CHANGE,
+            // O_CREAT and O_TRUNC, as in `>/dev/null`, need their rights though devfs(4) makes no file.
             Use::Devices => Rights::all_of(&[
                 ANY,
                 SEEK,
                 Rights::LOOKUP,
                 Rights::READ,
                 Rights::WRITE,
+                Rights::CREATE,
+                Rights::FTRUNCATE,
                 Rights::MMAP_ANY,
                 Rights::IOCTL,
             ]),

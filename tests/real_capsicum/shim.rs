@@ -39,6 +39,8 @@ fn a_shell_and_its_programs_find_what_was_granted_and_nothing_else() {
         "2"
     );
     assert_eq!(says(&fixture, "cd /tmp && echo b > y && cat /tmp/y"), "b");
+    // It creates and empties what it writes to, whatever that is.
+    assert_eq!(says(&fixture, "echo a > /dev/null && cat </dev/null; echo $?"), "0");
     let lines = sh("wc -l < /etc/services");
     assert_eq!(says(&fixture, "wc -l < /etc/services").trim(), lines.trim());
     for (script, refused) in [
@@ -55,6 +57,7 @@ fn a_shell_and_its_programs_find_what_was_granted_and_nothing_else() {
             "No such file or directory",
         ),
         ("echo x > /new", "/new: Read-only file system"),
+        ("echo x > /dev/new", "/dev/new: Operation not supported"),
         ("kill -0 1", "1"),
     ] {
         let said = says(&fixture, &format!("{script} 2>&1; echo status $?"));
