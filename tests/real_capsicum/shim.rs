@@ -40,7 +40,10 @@ fn a_shell_and_its_programs_find_what_was_granted_and_nothing_else() {
     );
     assert_eq!(says(&fixture, "cd /tmp && echo b > y && cat /tmp/y"), "b");
     // It creates and empties what it writes to, whatever that is.
-    assert_eq!(says(&fixture, "echo a > /dev/null && cat </dev/null; echo $?"), "0");
+    assert_eq!(
+        says(&fixture, "echo a > /dev/null && cat </dev/null; echo $?"),
+        "0"
+    );
     let lines = sh("wc -l < /etc/services");
     assert_eq!(says(&fixture, "wc -l < /etc/services").trim(), lines.trim());
     for (script, refused) in [
