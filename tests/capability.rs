@@ -231,7 +231,7 @@ fn a_dynamic_program_is_executed_by_its_linker_with_what_the_plan_lists_and_noth
         [
             "/libexec/ld-elf.so.1",
             "-f",
-            "5",
+            "901",
             "--",
             "/bin/sh",
             "-c",
@@ -252,14 +252,43 @@ fn a_dynamic_program_is_executed_by_its_linker_with_what_the_plan_lists_and_noth
     };
     assert_eq!(
         variable("LD_LIBRARY_PATH_FDS=").unwrap(),
-        "LD_LIBRARY_PATH_FDS=6"
+        "LD_LIBRARY_PATH_FDS=902"
     );
     assert_eq!(
         variable("JAILRUN_DIRS=").unwrap(),
-        "JAILRUN_DIRS=7=/\n8=/dev\n9=/srv/data\n10=/tmp"
+        "JAILRUN_DIRS=903=/\n904=/dev\n905=/srv/data\n906=/tmp"
     );
     assert_eq!(variable("JAILRUN_CWD=").unwrap(), "JAILRUN_CWD=/tmp");
     assert_eq!(variable("LD_PRELOAD"), None);
+}
+
+/// Low numbers are the program's, where its limits leave others. rctl(8) counts the size of the table, so
+/// that with a rule for openfiles all are low.
+#[test]
+fn what_the_program_does_not_know_of_has_the_highest_numbers_that_its_limits_allow() {
+    let few = |openfiles: u64| format!("[limits]\nopenfiles = {openfiles}\n");
+    for (more, first) in [
+        (String::new(), 900),
+        (few(4096), 900),
+        // Nine may come: without a shim and a log there are two fewer.
+        (few(907), 898),
+        (few(64), 55),
+        ("[rctl]\nopenfiles = 4096\n".to_string(), 4),
+    ] {
+        let report = launch(&enforced(&more), &[]);
+        let said = &report.world.stderr;
+        assert_eq!(report.ending, Ending::Exited(0), "{more} {said:?}");
+        let executed = &report.world.executed[0];
+        let numbers = executed.fds.iter().map(|(number, _)| *number);
+        let numbers: Vec<i32> = numbers.filter(|number| *number > 2).collect();
+        // The linker and the program are behind it; the libraries, /, /dev, /srv/data and /tmp stay.
+        let expected: Vec<i32> = (first + 2..first + 7).collect();
+        assert_eq!(numbers, expected, "{more}");
+    }
+    // Not even the lowest are allowed.
+    let report = launch(&enforced(&few(6)), &[]);
+    assert_eq!(report.ending, Ending::Exited(71));
+    assert!(report.world.executed.is_empty());
 }
 
 #[test]
@@ -296,9 +325,9 @@ fn the_shim_is_loaded_by_descriptor_and_without_capability_mode_by_path() {
     let executed = &report.world.executed[0];
     let held = |number: i32| executed.fds.iter().find(|(fd, _)| *fd == number);
     for wanted in [
-        "LD_PRELOAD_FDS=8",
-        "JAILRUN_SHIM=8",
-        "JAILRUN_RTLD=4",
+        "LD_PRELOAD_FDS=904",
+        "JAILRUN_SHIM=904",
+        "JAILRUN_RTLD=900",
         "JAILRUN_KILL_CHILDREN=1",
     ] {
         assert!(
@@ -306,8 +335,8 @@ fn the_shim_is_loaded_by_descriptor_and_without_capability_mode_by_path() {
             "{wanted}"
         );
     }
-    assert!(held(8).unwrap().1.ends_with(SHIM));
-    assert!(held(4).unwrap().1.ends_with("/libexec/ld-elf.so.1"));
+    assert!(held(904).unwrap().1.ends_with(SHIM));
+    assert!(held(900).unwrap().1.ends_with("/libexec/ld-elf.so.1"));
 
     let off = LISTENING.replace("mode = \"off\"", "mode = \"off\"\npreopen = true");
     let report = launch(&with_shim(host(&off)), &[]);

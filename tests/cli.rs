@@ -59,16 +59,26 @@ fn is_golden(name: &str, said: &str) {
 /// Profiles with a program; the others are there to be included.
 const RUNNABLE: [&str; 4] = ["fetch", "pkg-script", "shell", "www"];
 
-/// Daemons of packages. Their launches are real ones, in tests/real_daemons; one is rehearsed as well.
-const DAEMONS: [&str; 8] = [
+/// Daemons of packages and filters. Their launches are real ones, in tests/real_daemons; one is rehearsed
+/// as well.
+const DAEMONS: [&str; 17] = [
+    "bc",
     "cron",
+    "gzip",
     "inetd",
     "lighttpd",
+    "lighttpd-capsicum",
     "memcached",
+    "memcached-capsicum",
     "mosquitto",
+    "mosquitto-capsicum",
     "nginx",
+    "nginx-capsicum",
+    "openssl",
     "redis",
+    "redis-capsicum",
     "rpcbind",
+    "tar",
 ];
 
 fn shipped() -> Vec<String> {

@@ -164,12 +164,15 @@ impl Use {
                 Rights::all_of(&[CHANGE, Rights::MMAP_EXEC, Rights::FEXECVE])
             }
             Use::Writable { executes: false } => CHANGE,
+            // O_CREAT and O_TRUNC, as in `>/dev/null`, need their rights though devfs(4) makes no file.
             Use::Devices => Rights::all_of(&[
                 ANY,
                 SEEK,
                 Rights::LOOKUP,
                 Rights::READ,
                 Rights::WRITE,
+                Rights::CREATE,
+                Rights::FTRUNCATE,
                 Rights::MMAP_ANY,
                 Rights::IOCTL,
             ]),
@@ -271,14 +274,19 @@ fn trees(tree: &Tree) -> Vec<(String, Use)> {
 }
 
 impl Capability {
-    /// `arguments` are the program's own, its name first; `sockets` the names of those it gets.
+    /// `arguments` are the program's own, its name first; `sockets` the names of those it gets, and
+    /// numbers are below `openfiles`.
     pub fn of(
         capable: &Capable,
         tree: &Tree,
         arguments: &[String],
         sockets: &[String],
+        openfiles: u64,
     ) -> Capability {
-        let mut numbers = Numbers::after(sockets);
+        let trees = trees(tree);
+        // Linker, program, shim, root and log, at most.
+        let count = 5 + capable.libraries.len() + trees.len();
+        let mut numbers = Numbers::after(sockets, count, openfiles);
         let execute = match &capable.linker {
             // The shim executes further programs by it.
             Some(linker) => numbers.open(Use::Linker, linker, capable.shim.is_some()),
@@ -309,7 +317,7 @@ impl Capability {
             environment.push(format!("JAILRUN_RTLD={}", execute.0));
         }
         let mut directories = vec![format!("{}=/", numbers.open(Use::Root, "/", true).0)];
-        for (path, purpose) in trees(tree) {
+        for (path, purpose) in trees {
             directories.push(format!("{}={path}", numbers.open(purpose, &path, true).0));
         }
         environment.push(format!("JAILRUN_DIRS={}", directories.join("\n")));
@@ -339,14 +347,19 @@ impl Capability {
     }
 }
 
-/// Hands numbers out, lowest first.
+/// Where the numbers begin of what the program doesn't know that it has. A shell's `exec 5>file` and
+/// programs with numbers of their own take low ones, and what selects (select(2)) ends at 1024.
+const HIGH: i32 = 900;
+
+/// Hands numbers out in turn.
 struct Numbers {
     descriptors: Vec<Descriptor>,
     next: i32,
 }
 
 impl Numbers {
-    fn after(sockets: &[String]) -> Numbers {
+    /// Standard descriptors and sockets; `count` more will be asked for, all below `openfiles` if they can.
+    fn after(sockets: &[String], count: usize, openfiles: u64) -> Numbers {
         let mut numbers = Numbers {
             descriptors: Vec::new(),
             next: 0,
@@ -357,8 +370,11 @@ impl Numbers {
             numbers.add(purpose, None, true);
         }
         debug_assert_eq!(numbers.next, FIRST + sockets.len() as i32);
-        // That of the channel to the supervisor, which ends when the program begins.
-        numbers.next += 1;
+        // One lower is that of the channel to the supervisor, which ends when the program begins.
+        let lowest = numbers.next + 1;
+        let highest = openfiles.saturating_sub(count as u64);
+        let highest = i32::try_from(highest).unwrap_or(i32::MAX);
+        numbers.next = HIGH.min(highest).max(lowest);
         numbers
     }
 

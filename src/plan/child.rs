@@ -83,15 +83,21 @@ pub fn plan(
     ];
     let arguments: Vec<String> = std::iter::once(program.clone()).chain(arguments).collect();
     let names: Vec<String> = sockets.iter().map(|socket| socket.name.clone()).collect();
-    let capability = host
-        .capable
-        .as_ref()
-        .map(|capable| Capability::of(capable, tree, &arguments, &names));
+    let class = host.login_class.as_ref();
+    let limits = limits(profile, class);
+    let capability = host.capable.as_ref().map(|capable| {
+        Capability::of(
+            capable,
+            tree,
+            &arguments,
+            &names,
+            openfiles(profile, host, &limits),
+        )
+    });
     if profile.capsicum.mode == Mode::Enforce && capability.is_none() {
         let words = "nobody has worked out how the program runs in capability mode";
         return Err(Error::Profile(words.to_string()));
     }
-    let class = host.login_class.as_ref();
     let umask = profile.umask.or(class.and_then(|class| class.umask));
     Ok(ChildPlan {
         then: Then::Execute,
@@ -109,7 +115,7 @@ pub fn plan(
         nice: profile.nice.or(class.and_then(|class| class.nice)),
         fib: profile.fib,
         login_class: class.map_or(LOGIN_CLASS, |class| &class.name).to_string(),
-        limits: limits(profile, class),
+        limits,
         procctl: procctl
             .iter()
             .filter(|(wanted, _)| *wanted)
@@ -140,6 +146,20 @@ fn limits(profile: &Profile, class: Option<&LoginClass>) -> Vec<(Limit, Rlimit)>
         limits.push((*limit, Rlimit::both(*value)));
     }
     limits
+}
+
+/// What numbers of descriptors have to be below.
+fn openfiles(profile: &Profile, host: &Host, limits: &[(Limit, Rlimit)]) -> u64 {
+    // rctl(8) counts the size of each process's table, which a single high number makes large (do_dup in
+    // sys/kern/kern_descrip.c): they stay as low as they can.
+    let mut rules = profile.rctl.rules.iter().filter(|_| host.rctl);
+    if rules.any(|(resource, _)| resource == "openfiles") {
+        return 0;
+    }
+    limits
+        .iter()
+        .find(|(limit, _)| *limit == Limit::Openfiles)
+        .map_or(UNLIMITED, |(_, amount)| amount.soft)
 }
 
 /// The profile's, then what tells of descriptors: names of the latter are no profile's to give.

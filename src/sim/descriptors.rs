@@ -1,7 +1,7 @@
 //! Descriptors and what they name: reading, writing, duplicating, closing, and events of a kqueue(2).
 
 use super::world::{Description, Descriptor, Res, State, Wait, World};
-use crate::kernel::{Errno, Event, Fd, FileKind, Rights, Watch, signal};
+use crate::kernel::{Errno, Event, Fd, FileKind, Limit, Rights, Watch, signal};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -130,6 +130,11 @@ impl World {
     }
 
     pub(super) fn dup2(&mut self, pid: i32, from: Fd, to: Fd, keep: bool) -> Res<()> {
+        let limits = &self.process(pid)?.limits;
+        let most = limits.get(&Limit::Openfiles).copied();
+        if u64::try_from(to.0).is_ok_and(|to| most.is_some_and(|most| to >= most.soft)) {
+            return Err(Errno::EBADF.into());
+        }
         let new = Descriptor {
             cloexec: !keep,
             ..self.descriptor(pid, from)?.clone()

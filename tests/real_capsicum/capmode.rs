@@ -1,8 +1,9 @@
 //! What google/capsicum-test expects of capability mode, inside a jail, of a service in enforce.
 
 use crate::fixture::{Fixture, sh};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
+use std::process::Stdio;
 
 /// What each test's service has: a file and programs to read, two trees to write, a device, a socket.
 const ENFORCED: &str = "[root]\nro = [\"/etc/services\", \"/usr/local/libexec/jrtest-script\"]\n\
@@ -11,11 +12,11 @@ const ENFORCED: &str = "[root]\nro = [\"/etc/services\", \"/usr/local/libexec/jr
     [jail]\nip4.addr = [\"lo0|127.0.0.93/32\"]\n[[listen]]\nname = \"a\"\nproto = \"tcp\"\naddr = \"127.0.0.1:7719\"\n\
     [capsicum]\nmode = \"enforce\"\n";
 
-fn enforced(name: &str) -> Fixture {
+fn enforced(name: &str, more: &str) -> Fixture {
     // Made for good: it is a line of the profile.
     sh("printf '#!/bin/sh\\n' > /usr/local/libexec/jrtest-script; \
         chmod 555 /usr/local/libexec/jrtest-script");
-    Fixture::new(name, name, ENFORCED)
+    Fixture::new(name, name, &format!("{ENFORCED}{more}"))
 }
 
 /// Each line that the probe says, against what it should be.
@@ -54,13 +55,13 @@ fn capability_mode_refuses_every_name_and_every_other_process() {
     ] {
         lines.push(line.to_string());
     }
-    holds(enforced("capmode"), &lines.join("\n"));
+    holds(enforced("capmode", ""), &lines.join("\n"));
 }
 
 #[test]
 fn lookups_stay_beneath_their_descriptor_and_have_its_rights() {
     holds(
-        enforced("openat"),
+        enforced("openat", ""),
         "granted: ok
         not granted: ENOENT
         absolute: ENOTCAPABLE
@@ -96,7 +97,7 @@ fn lookups_stay_beneath_their_descriptor_and_have_its_rights() {
 #[test]
 fn rights_only_shrink_and_each_use_needs_its_own() {
     holds(
-        enforced("rights"),
+        enforced("rights", ""),
         "read: ok
         map to read: ok
         map to execute: ok
@@ -124,7 +125,7 @@ fn rights_only_shrink_and_each_use_needs_its_own() {
 #[test]
 fn programs_are_executed_by_descriptor_only_and_dynamic_ones_by_their_linker() {
     holds(
-        enforced("fexecve"),
+        enforced("fexecve", ""),
         "by its linker: status 0
         by itself: signal 6
         a script: ECAPMODE
@@ -137,7 +138,7 @@ fn programs_are_executed_by_descriptor_only_and_dynamic_ones_by_their_linker() {
 #[test]
 fn children_are_reached_by_their_descriptor_alone() {
     holds(
-        enforced("procdesc"),
+        enforced("procdesc", ""),
         "pdgetpid: ok
         the same: true
         kill by pid: ECAPMODE
@@ -153,7 +154,7 @@ fn children_are_reached_by_their_descriptor_alone() {
 #[test]
 fn ioctls_are_those_of_the_plan_and_only_get_fewer() {
     holds(
-        enforced("ioctl"),
+        enforced("ioctl", ""),
         "FIONREAD of output: ok
         FIOASYNC of output: ENOTCAPABLE
         FIONBIO of the socket: ok
@@ -173,7 +174,7 @@ fn ioctls_are_those_of_the_plan_and_only_get_fewer() {
 #[test]
 fn fcntls_are_flags_alone_and_only_get_fewer() {
     holds(
-        enforced("fcntl"),
+        enforced("fcntl", ""),
         "ok ok ENOTCAPABLE ENOTCAPABLE
         ok ok ENOTCAPABLE ENOTCAPABLE
         ok ok ENOTCAPABLE ENOTCAPABLE
@@ -192,17 +193,13 @@ fn fcntls_are_flags_alone_and_only_get_fewer() {
 
 #[test]
 fn no_route_leads_to_what_is_not_granted() {
-    holds(enforced("escape"), "reached []");
+    holds(enforced("escape", ""), "reached []");
 }
 
 #[test]
 fn what_is_accepted_has_no_more_than_the_socket_it_came_from() {
-    let fixture = enforced("accepted");
-    let running = fixture
-        .command(&[])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let fixture = enforced("accepted", "");
+    let running = fixture.command(&[]).stdout(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     crate::fixture::until("the connection", || {
         TcpStream::connect("127.0.0.1:7719").is_ok()
@@ -213,36 +210,56 @@ fn what_is_accepted_has_no_more_than_the_socket_it_came_from() {
     fixture.nothing_is_left();
 }
 
-/// What the kernel says that it has is what the plan says.
+/// Each number that is in use, as the service itself asks the kernel and as the host sees it, is one of the
+/// plan's, and each of the plan's is in use for what it says.
 #[test]
 fn a_service_has_exactly_the_descriptors_of_its_plan() {
-    let fixture = enforced("sleep");
-    let running = fixture
-        .command(&[])
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    crate::fixture::until("the probe", || {
-        sh(&format!("pgrep -j {} .", fixture.jail()))
+    let shim = crate::shim::has_shim("a_service_has_exactly_the_descriptors, with the shim");
+    for more in ["", "preopen = true\n"]
+        .into_iter()
+        .filter(|more| shim || more.is_empty())
+    {
+        let fixture = enforced("numbers", more);
+        let mut planned = fixture.planned();
+        if !more.is_empty() {
+            // The shim has the socket a second time, for when the program takes its number (see preopen).
+            planned.push((planned[planned.len() - 1].0 + 1, String::new()));
+        }
+        // Standard descriptors, the socket, and what the program doesn't know.
+        let low: Vec<i32> = planned
+            .iter()
+            .map(|(fd, _)| *fd)
+            .filter(|fd| *fd < 900)
+            .collect();
+        assert_eq!(low, [0, 1, 2, 3]);
+        let mut running = fixture.command(&[]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut told = String::new();
+        let mut lines = BufReader::new(running.stdout.take().unwrap());
+        while !told.contains("> all") {
+            assert_ne!(lines.read_line(&mut told).unwrap(), 0, "{told}");
+        }
+        let lines = told.lines().filter_map(|line| line.split_once("> "));
+        let own: Vec<&str> = lines.map(|(_, line)| line).collect();
+        let mut expected: Vec<String> = planned.iter().map(|(fd, _)| format!("{fd} 0")).collect();
+        expected.push("all".to_string());
+        assert_eq!(own, expected);
+        let list = sh(&format!("procstat -f $(pgrep -j {} .)", fixture.jail()));
+        let rows = list
             .lines()
-            .count()
-            == 1
-            && sh(&format!("procstat -s $(pgrep -j {} .)", fixture.jail())).contains(" C")
-    });
-    // The run-time linker has closed what it loaded by the time that main begins.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    let list = sh(&format!("procstat -f $(pgrep -j {} .)", fixture.jail()));
-    let numbers: Vec<&str> = list
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(2))
-        .filter(|word| word.parse::<i32>().is_ok())
-        .collect();
-    // 3 the socket, 4 was the channel, 5 the linker, 6 the program; then libraries, "/", "/dev", "/tmp".
-    let libraries = sh("ls -d /lib /usr/lib").lines().count();
-    let held = numbers.len();
-    assert!(held <= 7 + libraries && !numbers.contains(&"4"), "{list}");
-    assert!(!numbers.contains(&"5") && !numbers.contains(&"6"), "{list}");
-    sh(&format!("kill {}", running.id()));
-    assert!(running.wait_with_output().is_ok());
-    fixture.nothing_is_left();
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        // Number and kind of file: directories and, with the shim, files.
+        let seen: Vec<(i32, bool)> = rows
+            .filter_map(|row| Some((row[2].parse().ok()?, row[4] == "d")))
+            .filter(|(fd, _)| *fd >= 0)
+            .collect();
+        let is_file = |path: &String| path.contains("ld-elf.so") || path.contains("preopen.so");
+        let expected: Vec<(i32, bool)> = planned
+            .iter()
+            .map(|(fd, path)| (*fd, path.starts_with('/') && !is_file(path)))
+            .collect();
+        assert_eq!(seen, expected, "{list}");
+        sh(&format!("kill {}", running.id()));
+        assert!(!running.wait().unwrap().success());
+        fixture.nothing_is_left();
+    }
 }

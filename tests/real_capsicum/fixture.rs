@@ -86,6 +86,32 @@ impl Fixture {
         told(&self.command(&[]).output().unwrap())
     }
 
+    /// What `jailrunctl plan` says that the running program has: number and path, or what it is.
+    pub fn planned(&self) -> Vec<(i32, String)> {
+        let built = std::env::var("JAILRUNCTL_BIN")
+            .unwrap_or_else(|_| env!("CARGO_BIN_EXE_jailrunctl").to_string());
+        let plan = sh(&format!("{built} plan {}", self.name));
+        let lines = plan
+            .lines()
+            .filter_map(|line| line.split_once("descriptor "));
+        let has =
+            |line: &&str| !line.ends_with("until it runs") && !line.contains(": the program ");
+        let named = |line: &str| {
+            let (number, rest) = line.split_once(": ").unwrap();
+            let what = rest.split(" (").next().unwrap();
+            let path = what.split([' ', ',']).find(|word| word.starts_with('/'));
+            let path = path.unwrap_or(if what.starts_with("everything") {
+                "/"
+            } else {
+                ""
+            });
+            (number.parse().unwrap(), path.to_string())
+        };
+        let all: Vec<_> = lines.map(|(_, line)| line).filter(has).map(named).collect();
+        assert!(all.len() > 4, "{plan}");
+        all
+    }
+
     pub fn nothing_is_left(self) {
         assert_eq!(self.before, world());
         std::fs::remove_file(self.profile()).unwrap();

@@ -25,6 +25,7 @@ fn probe() {
         "fcntl" => fcntl(),
         "escape" => escape(),
         "accepted" => accepted(),
+        "numbers" => numbers(),
         "sleep" => wait_ms(60_000),
         other => panic!("no probe {other}"),
     }
@@ -116,6 +117,18 @@ fn sockets() {
         }
     }
     say("no more", call(raw::FCNTL, &[3 + number, 1]));
+}
+
+/// Every number that is in use, with its flags (F_GETFD is 1).
+fn numbers() {
+    for fd in 0..8192 {
+        if let Ok(flags) = call(raw::FCNTL, &[fd, 1]) {
+            println!("> {fd} {flags}");
+        }
+    }
+    println!("> all");
+    std::io::stdout().flush().unwrap();
+    wait_ms(60_000);
 }
 
 fn option(fd: i64, name: i32) -> i32 {

@@ -4,7 +4,7 @@
 use crate::fixture::{Fixture, sh, told_all, until};
 use std::process::Stdio;
 
-fn has_shim(test: &str) -> bool {
+pub fn has_shim(test: &str) -> bool {
     let path = format!("{}/lib/jailrun/libjailrun_preopen.so", jailrun::run::PREFIX);
     let is_there = std::path::Path::new(&path).exists();
     if !is_there {
@@ -39,6 +39,11 @@ fn a_shell_and_its_programs_find_what_was_granted_and_nothing_else() {
         "2"
     );
     assert_eq!(says(&fixture, "cd /tmp && echo b > y && cat /tmp/y"), "b");
+    // It creates and empties what it writes to, whatever that is.
+    assert_eq!(
+        says(&fixture, "echo a > /dev/null && cat </dev/null; echo $?"),
+        "0"
+    );
     let lines = sh("wc -l < /etc/services");
     assert_eq!(says(&fixture, "wc -l < /etc/services").trim(), lines.trim());
     for (script, refused) in [
@@ -55,6 +60,7 @@ fn a_shell_and_its_programs_find_what_was_granted_and_nothing_else() {
             "No such file or directory",
         ),
         ("echo x > /new", "/new: Read-only file system"),
+        ("echo x > /dev/new", "/dev/new: Operation not supported"),
         ("kill -0 1", "1"),
     ] {
         let said = says(&fixture, &format!("{script} 2>&1; echo status $?"));
@@ -63,6 +69,28 @@ fn a_shell_and_its_programs_find_what_was_granted_and_nothing_else() {
             "{script}: {said}"
         );
     }
+    fixture.nothing_is_left();
+}
+
+/// sh(1) knows numbers up to 9, and has its own from 10 on.
+#[test]
+fn a_script_uses_low_numbers_as_it_likes() {
+    if !has_shim("a_script_uses_low_numbers") {
+        return;
+    }
+    sh("touch /usr/local/libexec/jrtest-script");
+    let fixture = Fixture::new("low", "sleep", SHELL);
+    let script = "exec 3>/tmp/3 4>&1 5>/tmp/5 9</etc/services; echo three >&3; echo five >&5; \
+                  echo four >&4; exec 3>&- 5>&-; cat /tmp/3 /tmp/5; wc -l <&9; exec 9<&-; cat <&9; \
+                  for fd in 3 4 5 6 7 8 9; do eval \"exec $fd</etc/services\" || echo $fd; done; cat /tmp/5";
+    let lines = sh("wc -l < /etc/services");
+    let said = says(&fixture, &format!("({script}) 2>&1"));
+    let said: Vec<&str> = said.lines().map(str::trim).collect();
+    let closed = "/bin/sh: 9: Bad file descriptor";
+    assert_eq!(
+        said,
+        ["four", "three", "five", lines.trim(), closed, "five"]
+    );
     fixture.nothing_is_left();
 }
 

@@ -25,6 +25,15 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "base",
     "dns",
     "users",
+    "bc",
+    "gzip",
+    "lighttpd-capsicum",
+    "memcached-capsicum",
+    "mosquitto-capsicum",
+    "nginx-capsicum",
+    "openssl",
+    "redis-capsicum",
+    "tar",
     "lighttpd",
     "memcached",
     "mosquitto",
@@ -34,6 +43,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
 ];
 
 /// The profile that a test runs a daemon by.
+#[derive(Clone, Copy)]
 pub enum Own<'a> {
     /// The shipped one, and these lines.
     Including(&'a str),
@@ -65,14 +75,7 @@ impl Daemon {
         let pidfile = format!("pidfile = \"{}\"\n", pidfile(name));
         let text = match own {
             Own::Including(more) => format!("include = [\"{name}\"]\n{pidfile}{more}"),
-            Own::Edited(changes) => {
-                changes
-                    .iter()
-                    .fold(shipped(name).to_string(), |text, (from, to)| {
-                        assert!(text.contains(from), "{from}");
-                        text.replace(from, to)
-                    })
-            }
+            Own::Edited(changes) => edited(name, changes),
         };
         std::fs::write(format!("{ADMINISTRATORS}/jrtest-{name}.toml"), text).unwrap();
         first_launch();
@@ -128,6 +131,38 @@ fn shipped(name: &str) -> &'static str {
     found.unwrap().1
 }
 
+fn edited(name: &str, changes: &[(&str, &str)]) -> String {
+    let text = shipped(name).to_string();
+    changes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    })
+}
+
+/// What a shipped filter, with these changes, makes of the input, by its own command or by another one.
+pub fn filter(name: &str, changes: &[(&str, &str)], words: &[&str], input: &[u8]) -> Output {
+    let _alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    for directory in [ADMINISTRATORS, PACKAGES] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    let installed = install();
+    let path = format!("{ADMINISTRATORS}/jrtest-{name}.toml");
+    std::fs::write(&path, edited(name, changes)).unwrap();
+    first_launch();
+    let before = world();
+    let given = format!("/tmp/jrtest-{name}.in");
+    std::fs::write(&given, input).unwrap();
+    let output = jailrun(&[&[format!("jrtest-{name}").as_str()], words].concat())
+        .stdin(std::fs::File::open(&given).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(world(), before);
+    for file in installed.iter().chain([&path, &given]) {
+        std::fs::remove_file(file).unwrap();
+    }
+    output
+}
+
 fn pidfile(name: &str) -> String {
     format!("/var/run/jrtest-{name}.pid")
 }
@@ -163,7 +198,7 @@ fn jailrun(words: &[&str]) -> Command {
     jailrun
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr].concat();
     String::from_utf8_lossy(&text).trim().to_string()
 }
