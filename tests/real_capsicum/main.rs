@@ -14,6 +14,8 @@
 #[cfg(target_os = "freebsd")]
 mod capmode;
 #[cfg(target_os = "freebsd")]
+mod fixed;
+#[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
 mod listen;
