@@ -25,6 +25,8 @@ mod probe;
 mod raw;
 #[cfg(target_os = "freebsd")]
 mod shim;
+#[cfg(target_os = "freebsd")]
+mod sweep;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]
