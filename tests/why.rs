@@ -7,10 +7,12 @@ mod amended;
 use amended::{amended, proposed};
 use jailrun::ctl::{args, why};
 use jailrun::instances::{self, Status};
-use jailrun::kernel::{At, Ending, Ids, Kernel, Open, Pid, signal};
+use jailrun::kernel::{At, Ending, Ids, Kernel, Open, Pid, Procctl, signal};
 use jailrun::request::Request;
 use jailrun::run::run;
-use jailrun::sim::{Behaviour, Faults, Meddler, Report, Sim, Start, World};
+use jailrun::sim::{
+    Behaviour, Description, Descriptor, Faults, Meddler, Report, Sim, Start, World,
+};
 use jailrun::why::question::{Act, Question, Told, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -589,4 +591,44 @@ fn an_instance_that_goes_while_it_is_asked_is_told_of_or_said_to_be_gone() {
     }
     // Missing as before; no such instance; it ended while it was asked.
     assert_eq!(statuses, [1, 64, 71].into());
+}
+
+/// Whoever is root inside traces what comes in, and with the descriptor anybody changes the jail.
+#[test]
+fn nobody_inside_can_trace_a_process_that_comes_with_the_jails_descriptor() {
+    let asking = |faults| {
+        while_it_runs(host(PROFILE), faults, |kernel| {
+            ask(kernel, &["/srv/site/index".to_string()]).0
+        })
+    };
+    let calm = asking(Faults::none());
+    let attached = calm
+        .calls
+        .iter()
+        .filter(|call| call.name == "jail_attach_jd");
+    let attached: Vec<u64> = attached.map(|call| call.number).collect();
+    assert_eq!(attached.len(), 1, "{attached:?}");
+    let seen = Arc::new(Mutex::new((0, 0)));
+    let mut faults = Faults::none();
+    for call in attached[0]..attached[0] + 8 {
+        let seen = Arc::clone(&seen);
+        let look: Meddler = Arc::new(move |world: &mut World| {
+            for process in world.processes.values().filter(|one| one.jail.is_some()) {
+                let is_jail = |fd: &Descriptor| {
+                    let what = world.descriptions.get(&fd.description);
+                    matches!(what, Some(Description::Jail { .. }))
+                };
+                if process.fds.values().any(is_jail) {
+                    let mut seen = seen.lock().unwrap();
+                    seen.0 += 1;
+                    seen.1 += i32::from(!process.procctls.contains(&Procctl::NoTrace));
+                }
+            }
+        });
+        faults = faults.meddle(call, look);
+    }
+    assert_eq!(asking(faults).ending, Ending::Exited(0));
+    let (held, traceable) = *seen.lock().unwrap();
+    assert!(held > 0);
+    assert_eq!(traceable, 0);
 }
