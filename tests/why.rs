@@ -269,7 +269,7 @@ const MISSING: &[(&str, &str)] = &[
     ),
     (
         "/srv/data/planted",
-        "missing: the link /srv/data/planted leads to /srv/other/file: /srv/other/file isn't inside, for /srv/other isn't; /srv/data/planted lies where the service writes, so that whoever took it over chooses where it leads: nothing is proposed",
+        "missing: the link /srv/data/planted leads to /srv/other/file: /srv/other/file isn't inside, for /srv/other isn't; /srv/data/planted lies where the service or others write, so that whoever took it over chooses where it leads: nothing is proposed",
     ),
     (
         "/srv/site/round",
@@ -631,4 +631,38 @@ fn nobody_inside_can_trace_a_process_that_comes_with_the_jails_descriptor() {
     let (held, traceable) = *seen.lock().unwrap();
     assert!(held > 0);
     assert_eq!(traceable, 0);
+}
+
+/// What the service's links lead to, as it is refused: masked, for a group, read-only; and a link on the host.
+#[test]
+fn nothing_is_proposed_for_where_a_planted_link_leads_whatever_refuses_it() {
+    let mut world = host(PROFILE);
+    let www = world.users.iter().find(|user| user.name == "www").unwrap();
+    let (uid, gid) = (www.uid, www.gid);
+    world.dir("/srv/site/own", 0o750, uid, gid);
+    world.symlink("/srv/data/keys", "/srv/site/keys/x");
+    world.symlink("/srv/data/staff", "/srv/site/staff");
+    world.symlink("/srv/data/own", "../site/own");
+    world.dir("/tmp", 0o1777, 0, 0);
+    world.symlink("/tmp/outside", "/srv/other");
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&said);
+    let questions = [
+        "/srv/data/keys",
+        "/srv/data/staff",
+        "/srv/data/own --write",
+        "/tmp/outside/file",
+    ];
+    while_it_runs(world, Faults::none(), move |kernel| {
+        for line in questions {
+            let words: Vec<String> = line.split(' ').map(str::to_string).collect();
+            told.lock().unwrap().push(ask(kernel, &words));
+        }
+        0
+    });
+    for (question, (status, said)) in questions.iter().zip(&*said.lock().unwrap()) {
+        assert_eq!(*status, 1, "{question}: {said}");
+        assert_eq!(proposed(said), None, "{question}: {said}");
+        assert!(said.contains("nothing is proposed"), "{question}: {said}");
+    }
 }
