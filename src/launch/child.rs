@@ -269,9 +269,11 @@ pub fn enter<K: Kernel>(
     give_up_root(kernel, plan)?;
     kernel.jail_attach_jd(jail).map_err(at(stage))?;
     kernel.close(jail).map_err(at(stage))?;
-    // From here on it is the profile that says so, or doesn't.
-    let back = kernel.procctl_default(Procctl::NoTrace);
-    back.map_err(at(untraced))?;
+    if !plan.procctl.contains(&Procctl::NoTrace) {
+        kernel
+            .procctl_default(Procctl::NoTrace)
+            .map_err(at("allow tracing, as the profile does"))?;
+    }
     match kernel.chdir(&plan.chdir) {
         // The launch goes there as root. The jail's root is where attaching leaves us.
         Err(failure) if failure.errno == Errno::EACCES => {}
