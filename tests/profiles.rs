@@ -558,6 +558,11 @@ fn root_writes_only_directories_of_one_package_without_network_sockets_or_others
     let root_only = "the service may be root only with";
     for (root, more, words) in [
         ("rw = [\"/usr/local/etc/rc.d\"]", "", rc.as_str()),
+        (
+            "rw = [\"/usr/local/etc/libmap.d\"]",
+            "",
+            "root_writes: \"/usr/local/etc/libmap.d\" is no directory of one package's",
+        ),
         ("rw = [\"/var/db\"]", "", above.as_str()),
         (
             untrusted,
