@@ -54,21 +54,24 @@ fn nothing_is_left_after_launches_that_were_killed_at_any_moment() {
 
 /// Kernel memory: types of malloc(9) and zones of uma(9) with their use, in bytes, and open files.
 fn kernel_memory() -> BTreeMap<String, i64> {
-    let types = sh("vmstat -m | awk 'NR > 1 {print $1, $3}' | tr -d K");
+    // Names have blanks in them; sizes may be missing.
+    let types = sh(
+        "vmstat -m | awk 'NR > 1 && match($0, / +[0-9]+ +[0-9]+ +[0-9]+ *[0-9,]*$/) \
+         {split(substr($0, RSTART), n, \" \"); print substr($0, 1, RSTART - 1) \":\" n[2]}'",
+    );
     let zones = sh(
         "vmstat -z | tr -d , | awk -F: 'NR > 1 && NF > 1 {split($2, n, \" \"); print $1 \":\" n[1] * n[3]}'",
     );
     let files = format!("open files:{}", sh("sysctl -n kern.openfiles"));
     let mut found = BTreeMap::new();
     for line in types.lines() {
-        if let Some((name, kilobytes)) = line.rsplit_once(' ') {
-            let bytes = kilobytes.parse::<i64>().unwrap_or(0) * 1024;
-            *found.entry(format!("malloc {name}")).or_default() += bytes;
+        if let Some((name, bytes)) = line.rsplit_once(':') {
+            found.insert(format!("malloc {}", name.trim()), bytes.parse().unwrap());
         }
     }
     for line in zones.lines().chain([files.as_str()]) {
         if let Some((name, bytes)) = line.rsplit_once(':') {
-            found.insert(format!("zone {name}"), bytes.parse().unwrap_or(0));
+            found.insert(format!("zone {name}"), bytes.parse().unwrap());
         }
     }
     found
