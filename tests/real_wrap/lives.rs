@@ -186,9 +186,19 @@ fn a_configuration_is_tested_beside_the_service_and_a_broken_one_is_told_and_sto
         assert_eq!(sh("jls name"), host.jail());
         host.does("status");
     }
-    std::fs::write(path, good).unwrap();
+    std::fs::write(path, &good).unwrap();
     host.does("stop");
     host.is_stopped();
+    // While nothing runs, too, and a start says why there is none.
+    std::fs::write(path, "bogus on;\n").unwrap();
+    for verb in ["configtest", "start"] {
+        let said = host.verb(verb);
+        assert_eq!(said.status, 1, "{verb}: {}", said.text);
+        let words = "unknown directive \"bogus\"";
+        assert!(said.text.contains(words), "{verb}: {}", said.text);
+        host.is_stopped();
+    }
+    std::fs::write(path, good).unwrap();
 }
 
 #[test]
