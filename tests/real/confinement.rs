@@ -87,7 +87,7 @@ fn no_path_of_the_host_leads_into_a_running_root() {
     sh(
         "mkdir -p /var/db/jrtest-cloak; chmod 755 /var/db/jrtest-cloak; echo precious > /var/db/jrtest-cloak/data",
     );
-    let top = "args = [\"-c\", \"sleep 4\"]";
+    let top = "args = [\"-c\", \"exec sleep 100\"]";
     let grant = "[supervise]\nstop_timeout = 1\n";
     let fixture = Fixture::with("cloak", top, grant);
     let path = format!("{PROFILES}/{}.toml", fixture.name);
@@ -103,6 +103,7 @@ fn no_path_of_the_host_leads_into_a_running_root() {
     sh("service cleanvar onerestart");
     assert_eq!(sh("cat /var/db/jrtest-cloak/data"), "precious");
     assert!(jail_lives(&fixture.jail()));
+    kill("TERM", running.id());
     wait(running);
     sh("rm -r /var/db/jrtest-cloak");
     // cleanvar takes lock files that no instance holds, too; the next launch makes them again.

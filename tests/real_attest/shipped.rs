@@ -9,7 +9,7 @@ const NEEDS: &str = "
     user() { pw usershow $1 >/dev/null 2>&1 || pw useradd $1 -u $2 -d /nonexistent -s /usr/sbin/nologin; }
     user www 80; user redis 535; user mosquitto 885
     place() { test -d $2 || install -d -o $1 -m 750 $2; }
-    place nobody /var/spool/jailrun-fetch
+    place nobody /var/spool/jailrun-fetch; place nobody /var/spool/jailrun-tar
     place www /var/log/nginx; place www /var/log/lighttpd
     place redis /var/db/redis; place redis /var/log/redis; place mosquitto /var/db/mosquitto
     mkdir -p /usr/local/www/jailrun /usr/local/etc/nginx /usr/local/etc/lighttpd \\
