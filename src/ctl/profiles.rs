@@ -112,7 +112,10 @@ fn row(name: String, file: String) -> Row {
             kind: "part",
         },
         Err(count) => Row {
-            description: format!("{count} errors: jailrunctl check {file}"),
+            description: match count {
+                1 => format!("1 error: jailrunctl check {file}"),
+                _ => format!("{count} errors: jailrunctl check {file}"),
+            },
             name,
             file,
             access: None,
