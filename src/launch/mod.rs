@@ -9,6 +9,7 @@ pub mod journal;
 pub mod listener;
 pub mod lock;
 pub mod pidfile;
+pub mod setid;
 pub mod steps;
 pub mod writers;
 
