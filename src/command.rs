@@ -12,9 +12,7 @@ pub fn check<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<(), Error> {
         return Ok(());
     };
     if !program.starts_with('/') {
-        return Err(Error::Usage(format!(
-            "{program:?}: a command is an absolute path"
-        )));
+        return Err(Error::relative(program));
     }
     let exec = |failure| Error::Exec {
         program: program.clone(),

@@ -157,7 +157,7 @@ fn inside<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<
     });
     executed.map_err(|failure| {
         kernel.complain(&format!(
-            "jailrunctl: {}: {program}: {failure}",
+            "jailrunctl: {}: {program} (inside the jail): {failure}",
             entry.label
         ));
         match (failure.call, failure.errno) {

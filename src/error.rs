@@ -25,6 +25,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// A command that names no path. An option that stands behind the profile looks like one.
+    pub fn relative(command: &str) -> Error {
+        let options = match command.starts_with('-') {
+            true => "; options come before the profile",
+            false => "",
+        };
+        Error::Usage(format!(
+            "{command:?}: a command is an absolute path{options}"
+        ))
+    }
+
     pub fn step(step: impl Into<String>, failure: Failure) -> Error {
         Error::Step {
             step: step.into(),

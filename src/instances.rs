@@ -142,9 +142,16 @@ const LOOK_MS: u64 = 50;
 pub fn stop<K: Kernel>(kernel: &mut K, label: &str, patience_ms: u64) -> Result<(), Error> {
     let step = |failure| Error::step(format!("stop the instance {label}"), failure);
     let listed = one(kernel, label).map_err(step)?;
+    let is_left = listed.is_some();
     let listed = listed.filter(|listed| listed.status.is_live());
     let Some(listed) = listed else {
-        return Err(Error::Usage(format!("the instance {label} isn't running")));
+        let remedy = match is_left {
+            true => ": jailrunctl cleanup takes back what is left of it",
+            false => "",
+        };
+        return Err(Error::Usage(format!(
+            "the instance {label} isn't running{remedy}"
+        )));
     };
     match supervisor(kernel, &listed).map_err(step)? {
         Some(pid) => kernel.kill(pid, signal::TERM).map_err(step)?,

@@ -4,6 +4,8 @@
 use crate::kernel::Fd;
 use crate::link::Link;
 use crate::profile::values::is_name;
+use crate::run::profile_places;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, value_parser};
 use std::ffi::OsString;
 
@@ -30,13 +32,14 @@ pub enum Asked {
 
 /// The grammar. Nothing is read from the environment.
 pub fn grammar() -> Command {
+    let [admin, packages] = profile_places();
     Command::new("jailrun")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs the program of a profile, or COMMAND in its place, in a jail of its own")
-        .after_help(
-            "Profiles are /usr/local/etc/jailrun/profiles/NAME.toml and, from packages,\n\
-             /usr/local/share/jailrun/profiles/NAME.toml; see jailrun.toml(5) and jailrun(8).",
-        )
+        .after_help(format!(
+            "Profiles are {admin}/NAME.toml and, from packages,\n\
+             {packages}/NAME.toml; see jailrun.toml(5) and jailrun(8).",
+        ))
         .override_usage("jailrun [-d] [--status-fd N] PROFILE[@INSTANCE] [COMMAND [ARG ...]]")
         .disable_help_subcommand(true)
         .arg(
@@ -71,7 +74,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     let mut found = match grammar().try_get_matches_from(words) {
         Ok(found) => found,
         Err(error) if error.exit_code() == 0 => return Asked::Tell(error.to_string()),
-        Err(error) => return Asked::Wrong(one_line(&error.to_string())),
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            return Asked::Wrong("no profile is named; see jailrun --help".to_string());
+        }
+        Err(error) => {
+            let line = one_line(&error.to_string());
+            return Asked::Wrong(format!("{line}; see jailrun --help"));
+        }
     };
     let words = found.remove_many::<OsString>("words");
     let mut texts = Vec::new();

@@ -154,7 +154,7 @@ fn every_bad_input_is_told_in_one_line_with_its_status() {
             ),
             None,
             78,
-            "x: no interface has the address 192.0.2.9: name one that it is added to, as in \"lo1|192.0.2.9\"",
+            "x: no interface has the address 192.0.2.9: name one that it is added to, as in \"lo0|192.0.2.9\"",
         ),
         (
             with(

@@ -165,6 +165,15 @@ fn every_shipped_profile_rehearses_without_a_leak_and_its_timeline_is_as_written
     }
 }
 
+#[test]
+fn a_command_rehearses_without_a_leak_whatever_number_its_jail_has() {
+    if is_away() {
+        return;
+    }
+    let said = jailrunctl(&["rehearse", "./profiles/shell.toml", "/bin/ls"]);
+    assert!(said.contains("): nothing is left behind; "), "{said}");
+}
+
 /// Numbers of calls and mounts change with every call that a launch makes more or less: what is golden
 /// is what is done, and in which order.
 fn without_numbers(said: &str) -> String {

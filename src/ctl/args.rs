@@ -1,6 +1,8 @@
 //! The grammar of jailrunctl(8): a verb, and what it takes.
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
 
 /// Verbs of jailrunctl(8) that this version has not; each is refused as that.
 pub const NOT_YET: [&str; 1] = ["learn"];
@@ -238,4 +240,26 @@ pub fn text(found: &ArgMatches, name: &str) -> Option<String> {
 /// `PROFILE@X` is the label `PROFILE-X`.
 pub fn label_of(word: &str) -> String {
     word.replacen('@', "-", 1)
+}
+
+/// The verb that a command line begins with, if it is one.
+pub fn verb_of(words: &[OsString]) -> Option<String> {
+    let word = words.get(1)?.to_str()?;
+    let grammar = grammar();
+    let known = grammar
+        .get_subcommands()
+        .any(|verb| verb.get_name() == word);
+    known.then(|| word.to_string())
+}
+
+/// What is wrong with a command line, and whose help says how it is right.
+pub fn wrong(error: &clap::Error, verb: Option<&str>) -> String {
+    let line = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no verb is given".to_string(),
+        _ => crate::request::one_line(&error.to_string()),
+    };
+    match verb {
+        Some(verb) => format!("{line}; see jailrunctl {verb} --help"),
+        None => format!("{line}; see jailrunctl --help"),
+    }
 }

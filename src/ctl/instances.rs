@@ -168,15 +168,22 @@ mod on {
 
     fn stop<K: Kernel>(kernel: &mut K, found: &ArgMatches) -> Result<i32, Trouble> {
         let seconds = found.get_one::<u64>("timeout").copied().unwrap_or(90);
-        let mut first = None;
+        let mut failed: Vec<Trouble> = Vec::new();
         for word in texts(found, "instance-label") {
             let label = label_of(&word);
             if let Err(error) = instances::stop(kernel, &label, seconds.saturating_mul(1000)) {
                 // The rest is stopped all the same; the first failure is the status.
-                first.get_or_insert(Trouble::about(&label, &error));
+                failed.push(Trouble::about(&label, &error));
             }
         }
-        first.map_or(Ok(0), Err)
+        let lines: Vec<&str> = failed
+            .iter()
+            .map(|trouble| trouble.words.as_str())
+            .collect();
+        match failed.first() {
+            None => Ok(0),
+            Some(first) => Err(Trouble::new(first.status, lines.join("\njailrunctl: "))),
+        }
     }
 
     fn go_in<K: Kernel>(kernel: &mut K, found: &ArgMatches) -> Result<i32, Trouble> {

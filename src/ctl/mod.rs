@@ -67,6 +67,7 @@ pub fn main(
         let _ = writeln!(err, "jailrunctl: {verb}: not built yet");
         return 64;
     }
+    let asked = args::verb_of(&words);
     let found = match args::grammar().try_get_matches_from(words) {
         Ok(found) => found,
         Err(error) if error.exit_code() == 0 => {
@@ -74,8 +75,7 @@ pub fn main(
             return 0;
         }
         Err(error) => {
-            let line = crate::request::one_line(&error.to_string());
-            let _ = writeln!(err, "jailrunctl: {line}; see jailrunctl --help");
+            let _ = writeln!(err, "jailrunctl: {}", args::wrong(&error, asked.as_deref()));
             return 64;
         }
     };

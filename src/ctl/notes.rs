@@ -50,9 +50,7 @@ fn of_capability_mode(profile: &Profile) -> Vec<String> {
         return notes;
     }
     notes.push(
-        "mode = \"enforce\": the service connects to no address and looks no name up; that needs a \
-         broker, which isn't built"
-            .to_string(),
+        "mode = \"enforce\": the service connects to no address and looks no name up".to_string(),
     );
     if !profile.capsicum.preopen {
         notes.push(

@@ -36,8 +36,9 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write) -> Result<i32, Trouble> {
     match found.get_flag("json") {
         true => print(out, Json::List(rows.iter().map(json).collect()))?,
         false => {
+            let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
             for row in &rows {
-                print(out, line(row))?;
+                print(out, line(row, width))?;
             }
         }
     }
@@ -111,7 +112,10 @@ fn row(name: String, file: String) -> Row {
             kind: "part",
         },
         Err(count) => Row {
-            description: format!("{count} errors: jailrunctl check {file}"),
+            description: match count {
+                1 => format!("1 error: jailrunctl check {file}"),
+                _ => format!("{count} errors: jailrunctl check {file}"),
+            },
             name,
             file,
             access: None,
@@ -120,7 +124,7 @@ fn row(name: String, file: String) -> Row {
     }
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &Row, width: usize) -> String {
     let who = match &row.access {
         None => format!("({})", row.kind),
         Some(access) => {
@@ -135,7 +139,7 @@ fn line(row: &Row) -> String {
             who.join(", ")
         }
     };
-    format!("{:<12} {who:<20} {}", row.name, row.description)
+    format!("{:<width$}  {who:<20} {}", row.name, row.description)
 }
 
 fn json(row: &Row) -> Json {

@@ -178,7 +178,7 @@ fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
 /// One-offs are numbered by the pids of their supervisors, which differ from run to run.
 fn is_one_off(plan: &Plan, executed: &Executed) -> bool {
     let without_number = |name: &str| {
-        let (stem, number) = name.rsplit_once('-')?;
+        let (stem, number) = name.rsplit_once('+')?;
         number.parse::<u32>().is_ok().then(|| stem.to_string())
     };
     let planned = without_number(&jail_name(plan.label()));

@@ -46,7 +46,8 @@ pub struct Sources {
 
 impl Sources {
     pub fn find(word: &str) -> Result<Sources, Trouble> {
-        let (name, places) = match word.contains('/') || word.ends_with(".toml") {
+        let is_path = word.contains('/') || word.ends_with(".toml");
+        let (name, places) = match is_path {
             true => by_path(word),
             false => (word.to_string(), by_name(word)),
         };
@@ -56,8 +57,7 @@ impl Sources {
                 format!("{word:?} is not the name of a profile"),
             ));
         }
-        let main =
-            first(&places)?.ok_or_else(|| Trouble::new(77, format!("{word}: no such profile")))?;
+        let main = first(&places)?.ok_or_else(|| absent(word, is_path))?;
         let mut included = Vec::new();
         let mut seen = BTreeSet::new();
         let mut wanted = includes(&main);
@@ -134,6 +134,14 @@ fn by_name(name: &str) -> Vec<PathBuf> {
         .iter()
         .map(|place| Path::new(place).join(&file))
         .collect()
+}
+
+fn absent(word: &str, is_path: bool) -> Trouble {
+    let why = match is_path {
+        true => "no such file",
+        false => "no such profile; jailrunctl profiles lists them",
+    };
+    Trouble::new(77, format!("{word}: {why}"))
 }
 
 /// The first that is there: a broken one never gives way to the next.

@@ -97,7 +97,7 @@ fn line(one: &Stale, package: Option<&Option<String>>) -> String {
 fn command(remedy: &Remedy) -> Option<String> {
     match remedy {
         Remedy::Script(name) => Some(format!("service {name} restart")),
-        Remedy::Jailrun(name) => Some(format!("service jailrun restart {name}")),
+        Remedy::Jailrun(name) => Some(format!("service jailrun onerestart {name}")),
         Remedy::Caller(_) => None,
     }
 }

@@ -89,7 +89,7 @@ fn tell(
     };
     print(
         out,
-        format!("{service}: {what}: runs under the profile {profile}"),
+        format!("{service}: {what}: it starts under the profile {profile}"),
     )?;
     if wrapping.changes && mode == Mode::DryRun {
         print(out, format!("link {}", wrapping.link.display()))?;

@@ -27,8 +27,7 @@ pub fn look<K: Kernel>(
     let command = permit.command().and_then(<[String]>::first);
     let main = command.or(permit.profile().program.as_ref());
     if let Some(command) = command.filter(|command| !command.starts_with('/')) {
-        let words = format!("{command:?}: a command is an absolute path");
-        return Err(Error::Usage(words));
+        return Err(Error::relative(command));
     }
     let wanted = Wanted {
         programs: main.into_iter().chain(&root.programs).cloned().collect(),

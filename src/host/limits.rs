@@ -26,7 +26,7 @@ pub fn addresses<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Err
             if !is_there {
                 return Err(Error::Profile(format!(
                     "no interface has the address {address}: name one that it is added to, \
-                     as in \"lo1|{address}\"",
+                     as in \"lo0|{address}\"",
                     address = wanted.address
                 )));
             }

@@ -119,7 +119,7 @@ fn judge(
     if !writable.untrusted && !is_trusted(&granted.stat, service) {
         return Err(Error::Profile(format!(
             "{path} is writable by others than root and the service's user; \
-             rw needs untrusted = true for it"
+             chown and chmod it, or say untrusted = true in rw"
         )));
     }
     Ok(())

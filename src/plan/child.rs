@@ -124,9 +124,7 @@ fn program(permit: &Permit) -> Result<(String, Vec<String>), Error> {
         }
     };
     if !program.starts_with('/') {
-        return Err(Error::Usage(format!(
-            "{program:?}: a command is an absolute path"
-        )));
+        return Err(Error::relative(&program));
     }
     Ok((program, arguments))
 }

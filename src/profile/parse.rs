@@ -94,6 +94,8 @@ struct Reader<'a> {
     profile: Profile,
     found: Vec<Diagnostic>,
     syntax_is_sound: bool,
+    /// Nothing is found missing that a profile which couldn't be included may say.
+    includes_are_read: bool,
     /// Lines of this file whose syntax is broken: what was recovered from them is a guess.
     broken_lines: BTreeSet<usize>,
     /// Where programs or libraries are listed.
@@ -124,6 +126,7 @@ impl<'a> Reader<'a> {
             profile: defaults(),
             found: Vec::new(),
             syntax_is_sound: true,
+            includes_are_read: true,
             broken_lines: BTreeSet::new(),
             needs_closure: None,
             ready: None,
@@ -158,6 +161,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let Some((_, next)) = included.iter().find(|(known, _)| *known == name) else {
+                self.includes_are_read = false;
                 self.source = source;
                 self.error(
                     span,
@@ -165,6 +169,17 @@ impl<'a> Reader<'a> {
                 );
                 continue;
             };
+            if source == self.main && next == self.main {
+                // It would be read as if it weren't there, and what was meant is another file of that name.
+                self.includes_are_read = false;
+                self.source = source;
+                let why = format!(
+                    "include {}: that is this profile itself; give this one another name",
+                    quoted(&name)
+                );
+                self.error(span, why);
+                continue;
+            }
             if next != self.main && seen.insert(name) {
                 self.collect(next, included, seen, order);
                 order.push(next);
@@ -230,11 +245,9 @@ impl<'a> Reader<'a> {
                 "programs and libraries need closure = \"auto\"; list files in ro instead";
             self.error_at(&place, message.to_owned());
         }
-        if !self.capsicum.contains_key("mode") {
-            self.error_at(
-                &main,
-                "mode of [capsicum] must be written: mode = \"off\"".to_owned(),
-            );
+        if self.includes_are_read && !self.capsicum.contains_key("mode") {
+            let message = "mode of [capsicum] must be written: include = [\"base\"] says \"off\"";
+            self.error_at(&main, message.to_owned());
         }
         if self.profile.supervise.ready == Ready::Ports && self.profile.test.expect_open.is_empty()
         {
@@ -254,7 +267,7 @@ impl<'a> Reader<'a> {
     }
 
     fn check_mounts(&mut self) {
-        let mut seen = BTreeSet::new();
+        let mut seen: BTreeMap<String, Place<'a>> = BTreeMap::new();
         let has_devices = !self.profile.root.devices.is_empty();
         for (index, (path, place)) in std::mem::take(&mut self.mounts).into_iter().enumerate() {
             if has_devices && (path == "/dev" || path.starts_with("/dev/")) {
@@ -263,10 +276,11 @@ impl<'a> Reader<'a> {
             if index == MOUNTS {
                 self.error_at(&place, format!("more than {MOUNTS} paths in [root]"));
             }
-            if seen.contains(&path) {
-                self.error_at(&place, format!("{} is given twice", quoted(&path)));
+            if let Some(first) = seen.get(&path) {
+                let by = elsewhere(first, &place);
+                self.error_at(&place, format!("{} is given twice{by}", quoted(&path)));
             }
-            seen.insert(path);
+            seen.entry(path).or_insert(place);
         }
     }
 
@@ -295,7 +309,11 @@ fn include_spans(source: &Source) -> Vec<(String, Range<usize>)> {
     if source.text.len() > FILE_BYTES {
         return Vec::new();
     }
-    let (table, _) = DeTable::parse_recoverable(&source.text);
+    let (table, errors) = DeTable::parse_recoverable(&source.text);
+    // What was recovered from broken syntax is a guess.
+    if !errors.is_empty() {
+        return Vec::new();
+    }
     let list = table
         .get_ref()
         .get("include")
@@ -304,6 +322,15 @@ fn include_spans(source: &Source) -> Vec<(String, Range<usize>)> {
     names
         .filter_map(|value| Some((value.get_ref().as_str()?.to_owned(), value.span())))
         .collect()
+}
+
+/// Where the other one is, if not in the file that the error is shown in.
+fn elsewhere(first: &Place<'_>, second: &Place<'_>) -> String {
+    if first.source == second.source {
+        return String::new();
+    }
+    let line = line_of(&first.source.text, first.span.start);
+    format!(", also by {}:{line}", first.source.name)
 }
 
 /// What an empty profile would say. jailrun.toml(5) and the schema have the same words.

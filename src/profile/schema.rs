@@ -419,7 +419,7 @@ pub const KEYS: &[Key] = &[
     not_yet("jail", "linux.osname"),
     not_yet("jail", "linux.osrelease"),
     not_yet("jail", "linux.oss_version"),
-    never("jail", "interface", "write it before the address, as in \"lo1|10.0.0.80\""),
+    never("jail", "interface", "write it before the address, as in \"lo0|10.0.0.80\""),
     never("jail", "ip_hostname", "give the addresses: names are not looked up"),
     never("jail", "mount", MOUNTS),
     never("jail", "mount.fstab", MOUNTS),

@@ -412,9 +412,12 @@ fn address(text: &str) -> Checked<Address> {
         Some((host, prefix)) => (host, Some(prefix)),
         None => (rest, None),
     };
-    let host: IpAddr = host
-        .parse()
-        .map_err(|_| format!("{} is not an address", quoted(text)))?;
+    let host: IpAddr = host.parse().map_err(|_| {
+        format!(
+            "{} is not ADDRESS or INTERFACE|ADDRESS/PREFIX",
+            quoted(text)
+        )
+    })?;
     refuse_what_no_host_has(host).map_err(|why| format!("{} is {why}", quoted(text)))?;
     let longest = if host.is_ipv4() { 32 } else { 128 };
     let prefix = match prefix {

@@ -264,7 +264,7 @@ fn a_file_that_is_replaced_under_a_running_instance_is_stale() {
         assert_eq!(status, 1);
         assert_eq!(
             said,
-            "jrtest-stale: /usr/local/jrtest/file replaced; run: service jailrun restart jrtest-stale\n\
+            "jrtest-stale: /usr/local/jrtest/file replaced; run: service jailrun onerestart jrtest-stale\n\
              jailrunctl: stale: packages aren't known: /usr/local/sbin/pkg: No such file or directory\n"
         );
         assert_eq!(
@@ -272,7 +272,7 @@ fn a_file_that_is_replaced_under_a_running_instance_is_stale() {
             (
                 1,
                 "jrtest-stale: /usr/local/jrtest/file replaced, of made-1.0; \
-                 run: service jailrun restart jrtest-stale\n"
+                 run: service jailrun onerestart jrtest-stale\n"
                     .to_string()
             )
         );

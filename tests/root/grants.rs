@@ -61,7 +61,7 @@ fn a_packages_script_gets_directories_of_roots_alone_and_none_by_a_link() {
             .any(|step| { step == "mount /var/db/own at /var/db/own (nullfs, nosuid)" })
     );
     world.at("/var/db/own").unwrap().uid = 80;
-    let words = "/var/db/own is writable by others than root and the service's user; rw needs untrusted = true for it";
+    let words = "/var/db/own is writable by others than root and the service's user; chown and chmod it, or say untrusted = true in rw";
     assert_eq!(refusal(&world, lines), words);
     world.remove("/var/db/own").dir("/etc/other", 0o755, 0, 0);
     world.symlink("/var/db/own", "/etc/other");

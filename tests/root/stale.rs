@@ -99,8 +99,8 @@ fn files_that_a_running_instance_holds_and_the_host_has_replaced_are_stale() {
         told(with_pkg(1), &[WWW], false),
         (
             1,
-            "www: /srv/new replaced, of no package; run: service jailrun restart www\n\
-             www: /srv/gone gone, of no package; run: service jailrun restart www\n"
+            "www: /srv/new replaced, of no package; run: service jailrun onerestart www\n\
+             www: /srv/gone gone, of no package; run: service jailrun onerestart www\n"
                 .to_string(),
             String::new()
         )
@@ -169,7 +169,7 @@ fn without_pkg_it_is_said_that_packages_are_not_known() {
             out.starts_with(
                 "[{\"instance\": \"www\", \"profile\": \"www\", \"path\": \"/srv/new\", \
                  \"state\": \"replaced\", \"package\": null, \
-                 \"restart\": \"service jailrun restart www\"}, "
+                 \"restart\": \"service jailrun onerestart www\"}, "
             ),
             "{out}"
         );
@@ -222,7 +222,7 @@ fn it_is_said_who_has_to_be_restarted() {
     let (_, out, _) = told(world, &ALL, false);
     for line in [
         "web-nginx: /srv/new replaced, of no package; run: service nginx restart",
-        "web-blue: /srv/new replaced, of no package; run: service jailrun restart web@blue",
+        "web-blue: /srv/new replaced, of no package; run: service jailrun onerestart web@blue",
         "web+9: /srv/new replaced, of no package; uid 1001 runs it",
         "web-own: /srv/new replaced, of no package; uid 1001 runs it",
     ] {
