@@ -1,8 +1,9 @@
 //! `mode = "report"`: what a service did that capability mode would have refused, as the kernel recorded it, and
-//! what there is against each. Pure; the launch has the kernel begin, and jailrunctl reads.
+//! what there is against each. The launch has the kernel begin, and jailrunctl reads.
 
 pub mod calls;
 pub mod fold;
+pub mod live;
 pub mod record;
 pub mod sum;
 

@@ -359,7 +359,7 @@ fn named_socket(name: &[u8], means: &dyn Means, act: &str) -> Said {
 }
 
 /// By its letters alone: no "//", "/." and "/..", whatever links are in it.
-fn plain(path: &str) -> String {
+pub(super) fn plain(path: &str) -> String {
     if !path.starts_with('/') {
         return path.to_string();
     }
