@@ -629,6 +629,14 @@ fn a_trace_goes_to_a_file_that_is_there_and_that_the_caller_may_write<K: Kernel>
         if kernel.ktrace(&file, us).is_err() || kernel.setrlimit(Limit::Filesize, own).is_err() {
             return 2;
         }
+        // Who is traced can't refuse to be.
+        match kernel
+            .procctl(Procctl::NoTrace)
+            .map_err(|failure| failure.errno)
+        {
+            Err(Errno::EBUSY) => {}
+            _ => return 4,
+        }
         kernel.setresuid(Ids::all(80)).unwrap();
         match kernel.ktrace(&file, us) {
             Err(failure) if failure.errno == Errno::EACCES => 0,

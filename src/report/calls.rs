@@ -142,6 +142,8 @@ const CALLS: &[Call] = &[
     call(524, "setloginclass", 0, Remedy::Pretended),
     call(525, "rctl_get_racct", 0, Remedy::Never(ADMINISTRATION)),
     call(532, "wait6", 0, Remedy::Translated),
+    call(538, "bindat", 0, Remedy::Binds),
+    call(539, "connectat", 0, Remedy::Connects),
     call(544, "procctl", 0, Remedy::Never(IDENTITY)),
     call(555, "statfs", 1, Remedy::Names),
     call(
@@ -180,8 +182,6 @@ const ALLOWED: &[(u16, &str)] = &[
     (501, "renameat"),
     (502, "symlinkat"),
     (503, "unlinkat"),
-    (538, "bindat"),
-    (539, "connectat"),
     (540, "chflagsat"),
     (547, "utimensat"),
     (552, "fstatat"),

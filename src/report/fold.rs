@@ -108,11 +108,13 @@ impl Thread {
         let has_address =
             known.is_some_and(|known| matches!(known.remedy, Remedy::Binds | Remedy::Connects));
         let object = match refused {
+            Refused::Call | Refused::Name(_) if has_address => {
+                return self.open(call, Waits::Address, None);
+            }
             Refused::Call => match known.map_or(0, |known| known.names) {
                 0 => Object::None,
                 count => return self.open(call, Waits::Names(count), None),
             },
-            Refused::Name(_) if has_address => return self.open(call, Waits::Address, None),
             Refused::Address(address) => {
                 return self.open(call, Waits::Address, address.clone());
             }

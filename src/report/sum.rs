@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     Remains,
-    /// A directory has to be granted.
+    /// It wants what isn't inside: missing in any mode, until it is granted.
     Grant,
     Listen,
     KillChildren,
@@ -44,7 +44,7 @@ impl Fate {
     fn words(self) -> &'static str {
         match self {
             Fate::Remains => "remain",
-            Fate::Grant => "vanish with a granted path",
+            Fate::Grant => "want a path that isn't inside",
             Fate::Listen => "vanish with a [[listen]]",
             Fate::KillChildren => "vanish with kill_children = true",
             Fate::Preopen => "vanish with preopen = true",

@@ -150,8 +150,7 @@ impl Kernel for Sim {
         ktrace(file: &str, target: Pid) -> () = |world, pid| world.ktrace(pid, file, target.0);
         setrlimit(limit: Limit, amount: Rlimit) -> () = |world, pid| world.setrlimit(pid, limit, amount);
         procctl(control: Procctl) -> () = |world, pid| {
-            world.process_mut(pid)?.procctls.insert(control);
-            Ok(())
+            world.control(pid, control)
         };
         procctl_status(control: Procctl) -> bool =
             |world, pid| Ok(world.process(pid)?.procctls.contains(&control));

@@ -3,7 +3,7 @@
 
 use super::lookup::{Last, READ, WRITE};
 use super::world::{Res, World};
-use crate::kernel::{At, Errno, FileKind, Limit, Rlimit, UNLIMITED};
+use crate::kernel::{At, Errno, FileKind, Limit, Procctl, Rlimit, UNLIMITED};
 
 /// A process's trace. Its children have it too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,16 @@ impl World {
     pub(super) fn getrlimit(&self, pid: i32, limit: Limit) -> Res<Rlimit> {
         let held = self.process(pid)?.limits.get(&limit);
         Ok(held.copied().unwrap_or(Rlimit::both(UNLIMITED)))
+    }
+
+    /// trace_ctl in sys/kern/kern_procctl.c.
+    pub(super) fn control(&mut self, pid: i32, control: Procctl) -> Res<()> {
+        let process = self.process_mut(pid)?;
+        if control == Procctl::NoTrace && process.trace.is_some() {
+            return Err(Errno::EBUSY.into());
+        }
+        process.procctls.insert(control);
+        Ok(())
     }
 
     /// Of the superuser's, since the rules for others' processes are many and we are no other.
