@@ -39,19 +39,32 @@ pub enum Remedy {
     Caller(u32),
 }
 
+/// What there is to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub stale: Vec<Stale>,
+    /// Running instances whose journal is lost: nobody knows what they hold.
+    pub unknown: Vec<String>,
+}
+
 /// Everything stale, by instance, in the order of the mounts. What is mounted is what the journal of a
 /// running instance says: the launch has proven both to be the same.
-pub fn find<K: Kernel>(kernel: &mut K) -> Result<Vec<Stale>, Error> {
-    let mut stale = Vec::new();
+pub fn find<K: Kernel>(kernel: &mut K) -> Result<Found, Error> {
+    let mut found = Found::default();
     for listed in instances::list(kernel)? {
-        let Some(story) = listed.story.filter(|_| listed.status.is_live()) else {
+        if !listed.status.is_live() {
+            continue;
+        }
+        let Some(story) = listed.story else {
+            // Before there is a jail, a start may not have come to its journal.
+            found.unknown.extend(listed.jid.map(|_| listed.label));
             continue;
         };
         let remedy = remedy(kernel, &story.head);
         for (inode, path) in story.holds {
             let how = compare(kernel, inode, &path)
                 .map_err(|failure| Error::step(format!("look at {path}"), failure))?;
-            stale.extend(how.map(|how| Stale {
+            found.stale.extend(how.map(|how| Stale {
                 instance: listed.label.clone(),
                 profile: story.head.profile.clone(),
                 path,
@@ -60,7 +73,7 @@ pub fn find<K: Kernel>(kernel: &mut K) -> Result<Vec<Stale>, Error> {
             }));
         }
     }
-    Ok(stale)
+    Ok(found)
 }
 
 fn compare<K: Kernel>(kernel: &mut K, inode: u64, path: &str) -> Result<Option<How>, Failure> {

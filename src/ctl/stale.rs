@@ -20,7 +20,7 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
     report(&mut kernel, found.get_flag("json"), out, err)
 }
 
-/// On any kernel. 1 if anything is stale.
+/// On any kernel. 1 if anything is stale, or may be.
 pub fn report<K: Kernel>(
     kernel: &mut K,
     is_json: bool,
@@ -31,7 +31,8 @@ pub fn report<K: Kernel>(
     if uid != 0 {
         return Err(Trouble::new(77, "stale: only for root"));
     }
-    let all = stale::find(kernel).map_err(|error| Trouble::about("stale", &error))?;
+    let found = stale::find(kernel).map_err(|error| Trouble::about("stale", &error))?;
+    let all = found.stale;
     let packages = packages(kernel, &all, err);
     let made_by = |one: &Stale| packages.get(&one.path);
     if is_json {
@@ -42,7 +43,11 @@ pub fn report<K: Kernel>(
             print(out, line(one, made_by(one)))?;
         }
     }
-    Ok(i32::from(!all.is_empty()))
+    for label in &found.unknown {
+        let words = "its journal is lost, and what it holds isn't known: start it anew";
+        let _ = writeln!(err, "jailrunctl: stale: {label}: {words}");
+    }
+    Ok(i32::from(!all.is_empty() || !found.unknown.is_empty()))
 }
 
 /// The package of each path, as far as it can be known. Where pkg can't be asked once it isn't asked again.

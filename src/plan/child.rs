@@ -59,20 +59,7 @@ pub fn plan(
     sockets: &[Socket],
 ) -> Result<ChildPlan, Error> {
     let profile = permit.profile();
-    let (program, arguments) = match (permit.command(), &profile.program) {
-        (Some([program, rest @ ..]), _) => (program.clone(), rest.to_vec()),
-        (_, Some(program)) => (program.clone(), profile.args.clone()),
-        _ => {
-            return Err(Error::Profile(
-                "the profile has no program: give a command".to_string(),
-            ));
-        }
-    };
-    if !program.starts_with('/') {
-        return Err(Error::Usage(format!(
-            "{program:?}: a command is an absolute path"
-        )));
-    }
+    let (program, arguments) = program(permit)?;
     let control = &profile.proccontrol;
     let procctl = [
         (control.no_new_privs, Procctl::NoNewPrivs),
@@ -122,6 +109,26 @@ pub fn plan(
             .map(|(_, control)| *control)
             .collect(),
     })
+}
+
+/// What is executed, and its arguments, of which it is none.
+fn program(permit: &Permit) -> Result<(String, Vec<String>), Error> {
+    let profile = permit.profile();
+    let (program, arguments) = match (permit.command(), &profile.program) {
+        (Some([program, rest @ ..]), _) => (program.clone(), rest.to_vec()),
+        (_, Some(program)) => (program.clone(), profile.args.clone()),
+        _ => {
+            return Err(Error::Profile(
+                "the profile has no program: give a command".to_string(),
+            ));
+        }
+    };
+    if !program.starts_with('/') {
+        return Err(Error::Usage(format!(
+            "{program:?}: a command is an absolute path"
+        )));
+    }
+    Ok((program, arguments))
 }
 
 /// What a limit is that nobody speaks of.

@@ -2,7 +2,7 @@
 
 use super::*;
 use jailrun::ctl::stale::report;
-use jailrun::kernel::{At, Fd, Kernel, Lock, Open, Unlink};
+use jailrun::kernel::{At, Fd, JailValue, Kernel, Lock, Open, Unlink};
 use jailrun::sim::Behaviour;
 use jailrun::stale::PKG;
 
@@ -24,8 +24,12 @@ const WWW: Instance = Instance {
 
 /// Writes a journal that holds three files, and takes its lock.
 fn hold(kernel: &mut Sim, instance: &Instance) -> Fd {
+    write_journal(kernel, instance, &["same", "new", "gone"])
+}
+
+fn write_journal(kernel: &mut Sim, instance: &Instance, names: &[&str]) -> Fd {
     let mut journal = format!("jailrun journal 1\nboot b\n{}\n", instance.head);
-    for name in ["same", "new", "gone"] {
+    for name in names {
         let path = format!("/srv/{name}");
         let inode = kernel.lstatat(At::Cwd, &path).unwrap().inode;
         journal.push_str(&format!("holds {inode} {path}\n"));
@@ -112,6 +116,39 @@ fn nothing_that_nobody_runs_is_stale() {
     let nothing = |is_json| told(with_pkg(1), &[LEFT], is_json);
     assert_eq!(nothing(false), (0, String::new(), String::new()));
     assert_eq!(nothing(true), (0, "[]\n".to_string(), String::new()));
+}
+
+#[test]
+fn what_nobody_can_know_is_no_good_news() {
+    let mut world = with_pkg(1);
+    world.dir("/var/run/jailrun/www", 0o700, 0, 0);
+    let ended = Sim::run(world, &Start::root(), Faults::none(), |kernel| {
+        let parameters = vec![
+            ("name".to_string(), JailValue::Text("jailrun-www".into())),
+            (
+                "path".to_string(),
+                JailValue::Text("/var/run/jailrun/www".into()),
+            ),
+            ("persist".to_string(), JailValue::Flag),
+        ];
+        let jail = kernel.jail_create(&parameters).unwrap();
+        for (journal, status) in [(false, 1), (true, 0)] {
+            let held = journal.then(|| write_journal(kernel, &WWW, &[]));
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            assert_eq!(report(kernel, false, &mut out, &mut err).unwrap(), status);
+            let said = "jailrunctl: stale: www: its journal is lost, and what it holds isn't known: start it \
+                        anew\n";
+            assert_eq!(out, b"");
+            assert_eq!(
+                String::from_utf8(err).unwrap(),
+                if journal { "" } else { said }
+            );
+            held.into_iter().for_each(|fd| kernel.close(fd).unwrap());
+        }
+        kernel.close(jail.descriptor).unwrap();
+        0
+    });
+    assert_eq!(ended.ending, Ending::Exited(0));
 }
 
 #[test]

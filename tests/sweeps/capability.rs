@@ -32,10 +32,10 @@ mode = "enforce"
 const HELD: [(i32, &str); 6] = [
     (3, "socket at 127.0.0.80:80"),
     (4, "socket at /var/run/x.sock"),
-    (8, "directory /var/run/jailrun/x/jail/root/lib"),
-    (9, "directory /var/run/jailrun/x/jail/root"),
-    (10, "directory /var/run/jailrun/x/jail/root/dev"),
-    (11, "directory /var/run/jailrun/x/jail/root/srv/data"),
+    (902, "directory /var/run/jailrun/x/jail/root/lib"),
+    (903, "directory /var/run/jailrun/x/jail/root"),
+    (904, "directory /var/run/jailrun/x/jail/root/dev"),
+    (905, "directory /var/run/jailrun/x/jail/root/srv/data"),
 ];
 
 fn objection(executed: &Executed) -> Option<String> {
