@@ -1,4 +1,5 @@
 //! What a trace of ktrace(2) is read as, and what is said of it, whatever a service writes into it.
+#![allow(clippy::unwrap_used)]
 
 use jailrun::report::fold::{self, Object};
 use jailrun::report::record::{self, Address, Trace};

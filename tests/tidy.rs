@@ -45,7 +45,7 @@ const MOST_LINES_OF_A_FUNCTION: usize = 70;
 /// What is longer, with the most that it may have. It leaves this list when it is short enough.
 const LONGER: [(&str, usize); 6] = [
     // Tables: a line or two for each system call, so that these grow with the calls.
-    ("src/kernel/mod.rs", 820),
+    ("src/kernel/mod.rs", 800),
     ("src/kernel/freebsd/mod.rs", 620),
     // These may get shorter only.
     ("src/sim/lookup.rs::lookup", 77),

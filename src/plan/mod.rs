@@ -346,12 +346,7 @@ impl Plan {
             true => steps.append(&mut kept),
             false => kept.extend(sockets.iter().cloned().map(Step::Listen)),
         }
-        for (resource, amount) in profile.rctl.rules.iter().filter(|_| host.rctl) {
-            steps.push(Step::Rctl {
-                rule: format!("jail:{jail}:{resource}:{}={amount}", jail::action(resource)),
-                filter: format!("jail:{jail}:{resource}"),
-            });
-        }
+        steps.extend(jail::rules(profile, host, &jail));
         steps.extend(report::step(profile, label));
         let mut parameters = jail::parameters(profile, host, &jail, &root)?;
         parameters.extend(jail::meta(host, label, permit.instance()));
