@@ -7,6 +7,9 @@ CARGO ?= cargo
 INSTALL ?= install
 # What `install-files` takes the programs from. Cross-built: BUILT=target/x86_64-unknown-freebsd/release
 BUILT ?= target/release
+# What writes the completions of shells, which are made from its grammar. Where BUILT's can't run, one that was
+# built for this system: CTL=target/release/jailrunctl
+CTL ?= $(BUILT)/jailrunctl
 # Only root can give files away; a package's staging area says whose they are elsewhere.
 OWNER != test "$$(id -u)" != 0 || echo "-o 0 -g 0"
 # Where `make run` installs on FreeBSD. It is below /usr/local, since every directory above a profile has
@@ -50,6 +53,9 @@ MAN5 = $(DESTDIR)$(PREFIX)/share/man/man5
 MAN7 = $(DESTDIR)$(PREFIX)/share/man/man7
 MAN8 = $(DESTDIR)$(PREFIX)/share/man/man8
 SHARE = $(DESTDIR)$(PREFIX)/share/jailrun
+BASH = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+FISH = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+ZSH = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 STAGE = target/stage
 
 # Manual pages and scripts name the prefix that they are installed to. port/pkg-plist has the same files.
@@ -64,10 +70,11 @@ install-files:
 	for file in share/offer share/pkg/triggers/jailrun.ucl; do \
 	    sed -e 's|"/usr/local|"$(PREFIX)|g' $$file >$(STAGE)/$${file##*/} || exit 1; \
 	done
+	for shell in bash fish zsh; do $(CTL) completions $$shell >$(STAGE)/complete.$$shell || exit 1; done
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/etc/rc.d \
 	    $(DESTDIR)$(PREFIX)/etc/jailrun/profiles $(SHARE)/profiles $(MAN5) $(MAN7) $(MAN8) \
 	    $(DESTDIR)$(PREFIX)/share/pkg/triggers $(DESTDIR)$(PREFIX)/etc/newsyslog.conf.d \
-	    $(DESTDIR)$(PREFIX)/etc/syslog.d $(DESTDIR)$(PREFIX)/lib/jailrun
+	    $(DESTDIR)$(PREFIX)/etc/syslog.d $(DESTDIR)$(PREFIX)/lib/jailrun $(BASH) $(FISH) $(ZSH)
 	$(INSTALL) $(OWNER) -m 4555 $(BUILT)/jailrun $(DESTDIR)$(PREFIX)/bin/jailrun
 	$(INSTALL) $(OWNER) -m 555 $(BUILT)/jailrunctl $(DESTDIR)$(PREFIX)/sbin/jailrunctl
 	$(INSTALL) $(OWNER) -m 444 $(BUILT)/libjailrun_preopen.so $(DESTDIR)$(PREFIX)/lib/jailrun/
@@ -80,6 +87,9 @@ install-files:
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.subr $(SHARE)/
 	$(INSTALL) $(OWNER) -m 555 $(STAGE)/offer $(SHARE)/offer
 	$(INSTALL) $(OWNER) -m 444 $(STAGE)/jailrun.ucl $(DESTDIR)$(PREFIX)/share/pkg/triggers/
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/complete.bash $(BASH)/jailrunctl
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/complete.fish $(FISH)/jailrunctl.fish
+	$(INSTALL) $(OWNER) -m 444 $(STAGE)/complete.zsh $(ZSH)/_jailrunctl
 	for log in newsyslog.conf syslog; do \
 	    $(INSTALL) $(OWNER) -m 644 share/$${log%.conf}/jailrun.conf \
 		$(DESTDIR)$(PREFIX)/etc/$$log.d/jailrun.conf.sample || exit 1; \

@@ -189,12 +189,14 @@ fn dropped<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result
     if kernel.setresuid(Ids::all(0)).is_ok() {
         return Err(Failure::new("setresuid", Errno::EPERM));
     }
-    kernel.jail_attach_jd(jail)?;
-    kernel.close(jail)?;
-    kernel.chdir("/")?;
+    // Before we attach: whoever is root inside would take the descriptor out of us, with which anybody
+    // changes the jail as the host's root does.
     for control in [Procctl::NoNewPrivs, Procctl::NoTrace] {
         kernel.procctl(control)?;
     }
+    kernel.jail_attach_jd(jail)?;
+    kernel.close(jail)?;
+    kernel.chdir("/")?;
     kernel.umask(0o022);
     kernel.reset_signals()
 }

@@ -92,9 +92,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Asked {
     if name.starts_with('-') {
         return Asked::Wrong(format!("unknown option {name:?}; see jailrun --help"));
     }
-    if !is_name(&profile) || !instance.as_deref().is_none_or(is_name) {
-        let what = "a profile is named by 1 to 32 of A-Z a-z 0-9 _ -, not digits only";
-        return Asked::Wrong(what.to_string());
+    if let Err(why) = named(&profile, instance.as_deref()) {
+        return Asked::Wrong(why);
     }
     let rest: Vec<String> = texts.collect();
     let request = Request {
@@ -109,6 +108,18 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Asked {
         true => Asked::Wrong("-d starts a service: it takes no command".to_string()),
         false => Asked::Run(request),
     }
+}
+
+/// Both have names of the same kind: a jail is called by them.
+fn named(profile: &str, instance: Option<&str>) -> Result<(), String> {
+    for (what, name) in [("a profile", Some(profile)), ("an instance", instance)] {
+        if let Some(name) = name.filter(|name| !is_name(name)) {
+            return Err(format!(
+                "{name:?}: {what} is named by 1 to 32 of A-Z a-z 0-9 _ -, not digits only"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// clap's message without its usage and hints, which help has too.
@@ -175,6 +186,22 @@ mod tests {
                 panic!("{words:?}")
             };
             assert!(!why.is_empty() && !why.contains('\n'), "{words:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_is_told_as_the_profiles_or_the_instances() {
+        for (word, name, what) in [
+            ("www@1", "1", "an instance"),
+            ("www@", "", "an instance"),
+            ("www@a@b", "a@b", "an instance"),
+            ("1@www", "1", "a profile"),
+            ("1@1", "1", "a profile"),
+            ("a b", "a b", "a profile"),
+        ] {
+            let why =
+                format!("{name:?}: {what} is named by 1 to 32 of A-Z a-z 0-9 _ -, not digits only");
+            assert_eq!(asked(&[word]), Asked::Wrong(why));
         }
     }
 }

@@ -85,7 +85,7 @@ fn files(top: &Path, below: &Path, found: &mut BTreeMap<String, u32>) {
 fn the_list_of_the_package_is_what_make_installs_with_the_modes_that_it_names() {
     let stage = Stage::new("plist");
     for program in ["jailrun", "jailrunctl", "libjailrun_preopen.so"] {
-        stage.file(&format!("built/{program}"), "");
+        stage.file(&format!("built/{program}"), "#!/bin/sh\necho \"$*\"\n");
     }
     let mut make = Command::new("make");
     make.arg("-C").arg(here("")).arg("install-files").args([
@@ -127,6 +127,15 @@ fn the_list_of_the_package_is_what_make_installs_with_the_modes_that_it_names() 
     }
     let setuid = installed.values().filter(|mode| **mode & 0o6000 != 0);
     assert_eq!(setuid.count(), 1);
+
+    for (shell, path) in [
+        ("bash", "bash-completion/completions/jailrunctl"),
+        ("fish", "fish/vendor_completions.d/jailrunctl.fish"),
+        ("zsh", "zsh/site-functions/_jailrunctl"),
+    ] {
+        let text = fs::read_to_string(top.join("share").join(path)).unwrap();
+        assert_eq!(text, format!("completions {shell}\n"));
+    }
 
     // What is installed names the prefix that it is installed to, and no other.
     for name in ["share/jailrun/offer", "share/pkg/triggers/jailrun.ucl"] {

@@ -111,6 +111,29 @@ fn every_shipped_profile_reads() {
     }
 }
 
+/// Of `nobody`, whom several are: a set-user-ID program of its making would be one for whoever gets there.
+#[test]
+fn what_a_shipped_profile_writes_as_nobody_is_closed_to_others() {
+    let mut seen = 0;
+    for file in fixtures("profiles") {
+        let Ok(profile) = read(&file) else { continue };
+        if profile.user != "nobody" {
+            continue;
+        }
+        for rw in &profile.root.rw {
+            let is_closed = rw.mode.is_some_and(|mode| mode & 0o027 == 0);
+            let is_owned = rw.owner.as_deref() == Some("nobody");
+            assert!(
+                is_closed && is_owned && !rw.untrusted,
+                "{file:?}: {}",
+                rw.path
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2);
+}
+
 #[test]
 fn the_shipped_parts_can_be_used_together() {
     let parts = ["base", "dns", "tls", "timezone", "users"];
@@ -557,6 +580,11 @@ fn root_writes_only_directories_of_one_package_without_network_sockets_or_others
     let root_only = "the service may be root only with";
     for (root, more, words) in [
         ("rw = [\"/usr/local/etc/rc.d\"]", "", rc.as_str()),
+        (
+            "rw = [\"/usr/local/etc/libmap.d\"]",
+            "",
+            "root_writes: \"/usr/local/etc/libmap.d\" is no directory of one package's",
+        ),
         ("rw = [\"/var/db\"]", "", above.as_str()),
         (
             untrusted,

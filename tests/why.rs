@@ -7,10 +7,12 @@ mod amended;
 use amended::{amended, proposed};
 use jailrun::ctl::{args, why};
 use jailrun::instances::{self, Status};
-use jailrun::kernel::{At, Ending, Ids, Kernel, Open, Pid, signal};
+use jailrun::kernel::{At, Ending, Ids, Kernel, Open, Pid, Procctl, signal};
 use jailrun::request::Request;
 use jailrun::run::run;
-use jailrun::sim::{Behaviour, Faults, Meddler, Report, Sim, Start, World};
+use jailrun::sim::{
+    Behaviour, Description, Descriptor, Faults, Meddler, Report, Sim, Start, World,
+};
 use jailrun::why::question::{Act, Question, Told, Wish};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -267,7 +269,7 @@ const MISSING: &[(&str, &str)] = &[
     ),
     (
         "/srv/data/planted",
-        "missing: the link /srv/data/planted leads to /srv/other/file: /srv/other/file isn't inside, for /srv/other isn't; /srv/data/planted lies where the service writes, so that whoever took it over chooses where it leads: nothing is proposed",
+        "missing: the link /srv/data/planted leads to /srv/other/file: /srv/other/file isn't inside, for /srv/other isn't; /srv/data/planted lies where the service or others write, so that whoever took it over chooses where it leads: nothing is proposed",
     ),
     (
         "/srv/site/round",
@@ -589,4 +591,78 @@ fn an_instance_that_goes_while_it_is_asked_is_told_of_or_said_to_be_gone() {
     }
     // Missing as before; no such instance; it ended while it was asked.
     assert_eq!(statuses, [1, 64, 71].into());
+}
+
+/// Whoever is root inside traces what comes in, and with the descriptor anybody changes the jail.
+#[test]
+fn nobody_inside_can_trace_a_process_that_comes_with_the_jails_descriptor() {
+    let asking = |faults| {
+        while_it_runs(host(PROFILE), faults, |kernel| {
+            ask(kernel, &["/srv/site/index".to_string()]).0
+        })
+    };
+    let calm = asking(Faults::none());
+    let attached = calm
+        .calls
+        .iter()
+        .filter(|call| call.name == "jail_attach_jd");
+    let attached: Vec<u64> = attached.map(|call| call.number).collect();
+    assert_eq!(attached.len(), 1, "{attached:?}");
+    let seen = Arc::new(Mutex::new((0, 0)));
+    let mut faults = Faults::none();
+    for call in attached[0]..attached[0] + 8 {
+        let seen = Arc::clone(&seen);
+        let look: Meddler = Arc::new(move |world: &mut World| {
+            for process in world.processes.values().filter(|one| one.jail.is_some()) {
+                let is_jail = |fd: &Descriptor| {
+                    let what = world.descriptions.get(&fd.description);
+                    matches!(what, Some(Description::Jail { .. }))
+                };
+                if process.fds.values().any(is_jail) {
+                    let mut seen = seen.lock().unwrap();
+                    seen.0 += 1;
+                    seen.1 += i32::from(!process.procctls.contains(&Procctl::NoTrace));
+                }
+            }
+        });
+        faults = faults.meddle(call, look);
+    }
+    assert_eq!(asking(faults).ending, Ending::Exited(0));
+    let (held, traceable) = *seen.lock().unwrap();
+    assert!(held > 0);
+    assert_eq!(traceable, 0);
+}
+
+/// What the service's links lead to, as it is refused: masked, for a group, read-only; and a link on the host.
+#[test]
+fn nothing_is_proposed_for_where_a_planted_link_leads_whatever_refuses_it() {
+    let mut world = host(PROFILE);
+    let www = world.users.iter().find(|user| user.name == "www").unwrap();
+    let (uid, gid) = (www.uid, www.gid);
+    world.dir("/srv/site/own", 0o750, uid, gid);
+    world.symlink("/srv/data/keys", "/srv/site/keys/x");
+    world.symlink("/srv/data/staff", "/srv/site/staff");
+    world.symlink("/srv/data/own", "../site/own");
+    world.dir("/tmp", 0o1777, 0, 0);
+    world.symlink("/tmp/outside", "/srv/other");
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&said);
+    let questions = [
+        "/srv/data/keys",
+        "/srv/data/staff",
+        "/srv/data/own --write",
+        "/tmp/outside/file",
+    ];
+    while_it_runs(world, Faults::none(), move |kernel| {
+        for line in questions {
+            let words: Vec<String> = line.split(' ').map(str::to_string).collect();
+            told.lock().unwrap().push(ask(kernel, &words));
+        }
+        0
+    });
+    for (question, (status, said)) in questions.iter().zip(&*said.lock().unwrap()) {
+        assert_eq!(*status, 1, "{question}: {said}");
+        assert_eq!(proposed(said), None, "{question}: {said}");
+        assert!(said.contains("nothing is proposed"), "{question}: {said}");
+    }
 }

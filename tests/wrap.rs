@@ -76,8 +76,13 @@ impl Stage {
         text: &str,
         mode: Mode,
     ) -> Result<Wrapping, Refusal> {
+        let root = if text.contains("[root]") {
+            ""
+        } else {
+            "[root]"
+        };
         let profile_text =
-            format!("{text}\n[root]\nclosure = \"off\"\n[capsicum]\nmode = \"off\"\n");
+            format!("{text}\n{root}\nclosure = \"off\"\n[capsicum]\nmode = \"off\"\n");
         let source = Source {
             name: format!("{profile}.toml"),
             text: profile_text.replace("STAGE", &self.places.prefix),
@@ -469,6 +474,51 @@ fn service_looks_for_the_supervisor_where_the_profile_puts_it_when_the_daemon_ha
     assert_eq!(stage.listing(), there);
 }
 
+/// As memcached's port does it: the daemon is told the pidfile, and a user whose name is forgotten then.
+#[test]
+fn a_daemon_that_is_told_the_pidfile_writes_its_own_where_the_profile_has_a_place_for_it() {
+    let stage = Stage::new("told");
+    let after = ": ${web_user=\"nobody\"}\ncommand_args=\"-d -u ${web_user} -P ${pidfile}\"\nunset web_user";
+    let before = "command=/usr/sbin/webd; pidfile=/run/web/own.pid";
+    stage.script("web", before, after);
+    let there = stage.listing();
+    for place in [
+        "{ path = \"STAGE/run\", size = \"64k\", owner = \"nobody\" }",
+        "{ path = \"STAGE/run\", size = \"64k\", owner = \"www\", mode = \"0555\" }",
+        "{ path = \"STAGE\", size = \"64k\", owner = \"www\" }",
+    ] {
+        let profile = format!("{PROFILE}\n[root]\ntmpfs = [{place}]");
+        let Err(Refusal::Unfit(words)) = stage.wrap("web", &profile) else {
+            panic!("{place}: wrapped")
+        };
+        assert!(
+            words.contains("give it a place of its own there"),
+            "{words}"
+        );
+        assert_eq!(stage.listing(), there);
+    }
+    for place in [
+        "{ path = \"STAGE/run\", size = \"64k\", owner = \"www\", mode = \"0755\" }",
+        "{ path = \"STAGE/run\", size = \"64k\", mode = \"1777\" }",
+    ] {
+        let profile = format!("{PROFILE}\n[root]\ntmpfs = [{place}]");
+        let wrapping = stage.wrap("web", &profile).unwrap();
+        assert!(!wrapping.text.contains("web_user="), "{}", wrapping.text);
+        let script = stage.top.join("etc/rc.d/web");
+        let facts = probe(&stage.places.rc_subr, &script, stage.places.patience).unwrap();
+        let path = stage.top.join("run/web.pid").display().to_string();
+        let told = format!("-d -u nobody -P {path}");
+        assert_eq!(facts.get("command_args"), told);
+        assert_eq!(
+            (facts.get("pidfile"), facts.get("NAME_user")),
+            (path.as_str(), "")
+        );
+        assert!(!stage.wrap("web", &profile).unwrap().changes, "again");
+        assert_eq!(stage.unwrap("web"), Ok(true));
+        assert_eq!(stage.listing(), there);
+    }
+}
+
 #[test]
 fn what_rc_subr_would_not_heed_is_undone() {
     for (name, before, after, words) in [
@@ -476,7 +526,7 @@ fn what_rc_subr_would_not_heed_is_undone() {
             "late-user",
             WEB,
             "web_user=www",
-            "the script sets its user to www whatever is set",
+            "the script sets its user to \"www\" whatever is set",
         ),
         (
             "late-jail",
@@ -501,14 +551,31 @@ fn what_rc_subr_would_not_heed_is_undone() {
             "late-arguments",
             "command=/usr/sbin/webd; pidfile=/run/web/own.pid",
             "command_args=\"-P $pidfile\"",
-            "the script's command_args change with what is set: the daemon would be told another pidfile",
+            "the script's command_args tell the daemon where its pidfile is, STAGE/run/web.pid from now on: give \
+             it a place of its own there, { path = \"STAGE/run\", size = \"64k\", owner = \"www\" } in tmpfs of \
+             the profile web",
+        ),
+        (
+            "late-flags",
+            "command=/usr/sbin/webd; pidfile=/run/web/own.pid",
+            ": ${web_flags=\"--pid=$pidfile\"}",
+            "the script's flags tell the daemon where its pidfile is, STAGE/run/web.pid from now on: give it a \
+             place of its own there, { path = \"STAGE/run\", size = \"64k\", owner = \"www\" } in tmpfs of the \
+             profile web",
+        ),
+        (
+            "late-arguments-of-a-user",
+            WEB,
+            ": ${web_user=www}; command_args=\"-u $web_user\"",
+            "the script's command_args change with what is set: the daemon would be told \"-u root\"",
         ),
     ] {
         let stage = Stage::new(name);
         stage.script("web", before, after);
         let there = stage.listing();
         let refusal = stage.wrap("web", PROFILE).unwrap_err();
-        assert_eq!(refusal, Refusal::Unfit(words.to_string()));
+        let words = words.replace("STAGE", &stage.places.prefix);
+        assert_eq!(refusal, Refusal::Unfit(words));
         assert_eq!(stage.listing(), there, "{name}");
     }
     let stage = Stage::new("unread");

@@ -264,6 +264,10 @@ pub fn enter<K: Kernel>(
 ) -> Result<(), Stopped> {
     let Outside { kernel, plan } = Outside::new(kernel, plan, &Given::default())?;
     kernel.closefrom(spare.unwrap_or(channel(plan)).0 + 1);
+    // Once attached, we may be traced by whoever is root inside, and the jail's descriptor has the rights of
+    // the host's root in anybody's hands.
+    let untraced = "refuse tracing until the jail's descriptor is closed";
+    kernel.procctl(Procctl::NoTrace).map_err(at(untraced))?;
     let stage = "attach to the jail";
     let (_, jail) = kernel
         .jail_open(jail)
@@ -272,6 +276,11 @@ pub fn enter<K: Kernel>(
     give_up_root(kernel, plan)?;
     kernel.jail_attach_jd(jail).map_err(at(stage))?;
     kernel.close(jail).map_err(at(stage))?;
+    if !plan.procctl.contains(&Procctl::NoTrace) {
+        kernel
+            .procctl_default(Procctl::NoTrace)
+            .map_err(at("allow tracing, as the profile does"))?;
+    }
     match kernel.chdir(&plan.chdir) {
         // The launch goes there as root. The jail's root is where attaching leaves us.
         Err(failure) if failure.errno == Errno::EACCES => {}

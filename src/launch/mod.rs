@@ -10,6 +10,7 @@ pub mod listener;
 pub mod lock;
 pub mod pidfile;
 mod report;
+pub mod setid;
 pub mod steps;
 pub mod writers;
 

@@ -23,7 +23,7 @@ use crate::instances::seconds;
 use crate::kernel::{Ending, Failure, Fd, Kernel, Pid, Severity, signal};
 use crate::launch::journal::{self, Head, Journal, State};
 use crate::launch::pidfile::{self, Pidfile};
-use crate::launch::{self, cleanup, instance, writers};
+use crate::launch::{self, cleanup, instance, setid, writers};
 use crate::permit::Permit;
 use crate::plan::{self, Plan};
 use crate::profile::{Port, Ready, Restart, Supervise};
@@ -274,6 +274,7 @@ impl Session<'_> {
         let host = host::survey(kernel, &job.permit, job.kept.clone(), Purpose::Launch)
             .map_err(plainly)?;
         let plan = Plan::new(&job.permit, &self.label, &host).map_err(plainly)?;
+        self.permit_no_set_id(kernel, &plan).map_err(plainly)?;
         let turn = writers::check(kernel, &plan).map_err(plainly)?;
         let records = self.records(&plan);
         let begun = journal.begin(kernel, self.restarts, plan.steps(), &records);
@@ -291,8 +292,9 @@ impl Session<'_> {
         plumbing.hand_off(kernel);
         let running = match launched {
             Ok(running) => running,
-            Err((error, leftovers)) => {
+            Err((error, mut leftovers)) => {
                 plumbing.close(kernel);
+                leftovers.extend(self.take_set_id(kernel, &plan));
                 return Err((error, leftovers));
             }
         };
@@ -307,7 +309,8 @@ impl Session<'_> {
             ..
         } = service;
         ears.forget_output(kernel);
-        let leftovers = launch::unwind(kernel, &running.done);
+        let mut leftovers = launch::unwind(kernel, &running.done);
+        leftovers.extend(self.take_set_id(kernel, &plan));
         plumbing.finish(kernel);
         if let Err(failure) = watched {
             return Err((Error::step("watch the service", failure), leftovers));
@@ -325,6 +328,27 @@ impl Session<'_> {
             leftovers,
             supervise: plan.supervise().clone(),
         })
+    }
+
+    fn permit_no_set_id<K: Kernel>(&self, kernel: &mut K, plan: &Plan) -> Result<(), Error> {
+        match self.job.permit.profile().root.root_writes {
+            true => setid::refuse(kernel, plan),
+            false => Ok(()),
+        }
+    }
+
+    /// What is still set-id afterwards.
+    fn take_set_id<K: Kernel>(&self, kernel: &mut K, plan: &Plan) -> Vec<String> {
+        if !self.job.permit.profile().root.root_writes {
+            return Vec::new();
+        }
+        let stripped = setid::strip(kernel, plan);
+        for path in &stripped.files {
+            let words = format!("took the set-user-ID and set-group-ID bits of {path} away");
+            self.job.about.complain(kernel, &words);
+            self.job.about.audit(kernel, Severity::Warning, &words);
+        }
+        stripped.left
     }
 
     /// The sockets, which the first launch binds and all later ones find.

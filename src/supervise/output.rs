@@ -17,8 +17,16 @@ const LOG_INFO: u32 = 6;
 const LOG_WARNING: u32 = 4;
 
 enum Sink {
-    Syslog { priority: u32, tag: String },
-    File { path: String, fd: Fd },
+    Syslog {
+        priority: u32,
+        tag: String,
+    },
+    File {
+        path: String,
+        fd: Fd,
+    },
+    /// What it says while it starts is for whoever waits; afterwards for nobody.
+    Nowhere,
 }
 
 /// The reading end, and where it goes.
@@ -33,6 +41,21 @@ pub struct Drain {
 }
 
 impl Drain {
+    /// For a service whose output is nobody's once it runs.
+    pub fn to_starter() -> Drain {
+        Drain::to(Sink::Nowhere)
+    }
+
+    fn to(sink: Sink) -> Drain {
+        Drain {
+            sink,
+            partial: Vec::new(),
+            dropped: 0,
+            pid: Pid(0),
+            echoes: false,
+        }
+    }
+
     /// `None`: the service's output is not ours to handle.
     pub fn open<K: Kernel>(
         kernel: &mut K,
@@ -53,13 +76,7 @@ impl Drain {
                 fd: open_log(kernel, path)?,
             },
         };
-        Ok(Some(Drain {
-            sink,
-            partial: Vec::new(),
-            dropped: 0,
-            pid: Pid(0),
-            echoes: false,
-        }))
+        Ok(Some(Drain::to(sink)))
     }
 
     /// Whose output it is, for syslog.
@@ -121,6 +138,9 @@ impl Drain {
             }
             return;
         }
+        if matches!(self.sink, Sink::Nowhere) {
+            return;
+        }
         for byte in bytes {
             if *byte == b'\n' || self.partial.len() >= LINE {
                 self.end_line(kernel);
@@ -152,6 +172,7 @@ impl Drain {
         let told = match &self.sink {
             Sink::Syslog { .. } => self.send(kernel, LOG_WARNING, &line),
             Sink::File { fd, .. } => write_whole(kernel, *fd, format!("{line}\n").as_bytes()),
+            Sink::Nowhere => true,
         };
         if told {
             self.dropped = 0;
@@ -163,7 +184,7 @@ impl Drain {
             Sink::Syslog { priority, tag } => kernel
                 .syslog_line(priority | level, tag, self.pid, line)
                 .is_ok(),
-            Sink::File { .. } => false,
+            Sink::File { .. } | Sink::Nowhere => false,
         }
     }
 
@@ -180,7 +201,7 @@ impl Drain {
     pub fn close<K: Kernel>(self, kernel: &mut K) -> Result<(), Failure> {
         match self.sink {
             Sink::File { fd, .. } => kernel.close(fd),
-            Sink::Syslog { .. } => Ok(()),
+            Sink::Syslog { .. } | Sink::Nowhere => Ok(()),
         }
     }
 }

@@ -39,6 +39,9 @@ impl Plumbing {
             }
         }
         let captures = supervise.output != Output::Inherit && !job.permit.is_one_off();
+        // An rc.d script's command may end before anything runs: `nginx -t` while nginx doesn't.
+        let tells_starter =
+            job.permit.is_linked() && job.permit.detaches() && job.permit.profile().forking;
         if job.permit.detaches() {
             let null = kernel
                 .openat(At::Cwd, "/dev/null", Open::Device)
@@ -47,7 +50,11 @@ impl Plumbing {
             plumbing.given.fds = [Some(null); 3];
             plumbing.given.terminal = None;
         }
-        if captures && let Some(drain) = Drain::open(kernel, supervise, &job.about.profile)? {
+        let drain = match captures {
+            true => Drain::open(kernel, supervise, &job.about.profile)?,
+            false => tells_starter.then(Drain::to_starter),
+        };
+        if let Some(drain) = drain {
             let (reader, writer) = kernel.pipe().map_err(step)?;
             plumbing.copies.push(writer);
             plumbing.drain = Some((drain, reader));

@@ -1,5 +1,6 @@
 //! In capability mode a service has no names, whatever its root holds: what its descriptors grant.
 
+use super::path::shown;
 use super::question::Wish;
 use super::walk::parent;
 use super::{Answer, Known, Line, propose};
@@ -59,12 +60,16 @@ pub fn has(known: &Known<'_>, at: &str, kind: FileKind, wish: Wish, why: String)
                 _ => None,
             };
             let words = format!(
-                "{at} is inside, but the service runs in capability mode, where it has descriptor {found} for it"
+                "{} is inside, but the service runs in capability mode, where it has descriptor {found} for it",
+                shown(at)
             );
             Answer::missing(words, line)
         }
         None => {
-            let words = format!("{at} is inside, but no descriptor of the service leads to it");
+            let words = format!(
+                "{} is inside, but no descriptor of the service leads to it",
+                shown(at)
+            );
             Answer::missing(words, None)
         }
     }

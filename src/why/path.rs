@@ -7,7 +7,7 @@ use super::walk::{Met, below, parent, walk};
 use super::{Answer, Known, Line, capability, gone, inside, quoted};
 use crate::error::Error;
 use crate::kernel::attack::Attack;
-use crate::kernel::{Errno, FileKind, Filesystem, Stat};
+use crate::kernel::{At, Errno, FileKind, Filesystem, Stat};
 use crate::plan::tree::{Node, What};
 use crate::profile::{Tmpfs, Writable};
 
@@ -57,12 +57,21 @@ fn outside<K: Attack>(kernel: &mut K, looked: &Looked) -> Outside {
         Met::Missing { at, rest } => (below(at, rest), None),
         _ => return outside,
     };
-    let mut seen = |path: &str| match walk(kernel, path).ok()?.met {
-        Met::There { at, stat } => Some((at, stat)),
-        _ => None,
+    let mut planted = None;
+    let mut seen = |path: &str| {
+        let walked = walk(kernel, path).ok()?;
+        let mut links = walked.links.into_iter().map(|(link, _)| link);
+        planted = planted
+            .take()
+            .or(links.find(|link| !is_roots(kernel, link)));
+        match walked.met {
+            Met::There { at, stat } => Some((at, stat)),
+            _ => None,
+        }
     };
     outside.found = seen(&path);
     outside.directory = seen(parent(&path)).map(|(_, stat)| stat);
+    outside.planted = planted;
     let is_socket = |stat: &Stat| stat.kind == FileKind::Socket;
     outside.is_served = match &outside.found {
         Some((at, stat)) if is_socket(stat) => reach(kernel, at).is_ok(),
@@ -73,7 +82,31 @@ fn outside<K: Attack>(kernel: &mut K, looked: &Looked) -> Outside {
     outside
 }
 
+/// Of a link of the host's: nobody but root could have made it.
+fn is_roots<K: Attack>(kernel: &mut K, link: &str) -> bool {
+    let above = kernel.lstatat(At::Cwd, parent(link));
+    above.is_ok_and(|stat| stat.uid == 0 && stat.mode & 0o022 == 0)
+}
+
+/// Where a link of the service's leads, whoever took it over would have chosen what is proposed.
 pub(super) fn explain(known: &Known<'_>, wish: Wish, looked: &Looked, outside: &Outside) -> Answer {
+    let answer = met(known, wish, looked, outside);
+    let planted = looked.planted.as_ref().or(outside.planted.as_ref());
+    match planted.filter(|_| answer.line.is_some()) {
+        Some(link) => Answer::missing(format!("{}; {}", answer.why, distrusted(link)), None),
+        None => answer,
+    }
+}
+
+fn distrusted(link: &str) -> String {
+    format!(
+        "{} lies where the service or others write, so that whoever took it over chooses where it leads: \
+         nothing is proposed",
+        shown(link)
+    )
+}
+
+fn met(known: &Known<'_>, wish: Wish, looked: &Looked, outside: &Outside) -> Answer {
     let none = |why: String| Answer::missing(why, None);
     match &looked.walked.met {
         Met::There { at, stat } => there(known, wish, looked, (at, stat), outside),
@@ -141,14 +174,7 @@ fn missing(
         _ => format!("{} isn't inside", shown(whole)),
     };
     if let Some(link) = &looked.planted {
-        return Answer::missing(
-            format!(
-                "{way}{what}; {} lies where the service writes, so that whoever took it over chooses where it \
-                 leads: nothing is proposed",
-                shown(link)
-            ),
-            None,
-        );
+        return Answer::missing(format!("{way}{what}; {}", distrusted(link)), None);
     }
     let proposed = propose::grant(known, whole, wish, outside);
     Answer::missing(format!("{way}{what}{}", proposed.words), proposed.line)

@@ -20,6 +20,8 @@ pub struct Outside {
     pub directory: Option<Stat>,
     /// Somebody listens at it.
     pub is_served: bool,
+    /// The first link on the way to it that others than root could have made.
+    pub planted: Option<String>,
     /// The name of the group that what was refused inside belongs to.
     pub group: Option<String>,
 }

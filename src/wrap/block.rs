@@ -10,6 +10,8 @@ pub struct Block {
     pub name: String,
     /// The link that is started in the place of the daemon.
     pub link: String,
+    /// The script uses its user's name and then forgets it, so that rc.subr(8) never sees one.
+    pub forgets_user: bool,
     /// The script names its process itself.
     pub sets_procname: bool,
     /// The script names an interpreter.
@@ -21,6 +23,8 @@ pub struct Block {
 /// Written behind the first mark, for the way back.
 const OWN_FILE: &str = " own-file";
 const NO_NEWLINE: &str = " no-newline";
+/// Stands in the place of a `NAME_user` that isn't set.
+const FORGETS_USER: &str = "# the script unsets its user itself\n";
 
 fn begin(name: &str) -> String {
     format!("# jailrunctl wrap {name}: begin")
@@ -35,9 +39,12 @@ impl Block {
     fn lines(&self, words: &str) -> String {
         let Block { name, link, .. } = self;
         let mut text = begin(name) + words + "\n";
-        text.push_str(&format!(
-            "{name}_program=\"{link}\"\n{name}_user=\"root\"\n{name}_svcj=\"NO\"\n"
-        ));
+        text.push_str(&format!("{name}_program=\"{link}\"\n"));
+        text.push_str(&match self.forgets_user {
+            true => FORGETS_USER.to_string(),
+            false => format!("{name}_user=\"root\"\n"),
+        });
+        text.push_str(&format!("{name}_svcj=\"NO\"\n"));
         if self.sets_procname {
             text.push_str(&format!("procname=\"{link}\"\n"));
         }
@@ -95,6 +102,7 @@ pub fn find(name: &str, text: &str) -> Result<Option<Found>, String> {
         block: Block {
             name: name.to_string(),
             link: value(&format!("{name}_program")).unwrap_or_default(),
+            forgets_user: body.contains(FORGETS_USER),
             sets_procname: value("procname").is_some(),
             clears_interpreter: value("command_interpreter").is_some(),
             pidfile: value("pidfile"),
@@ -155,6 +163,7 @@ mod tests {
         Block {
             name: "web".to_string(),
             link: "/l/web".to_string(),
+            forgets_user: false,
             sets_procname: true,
             clears_interpreter: false,
             pidfile: Some("/var/run/web.pid".to_string()),
@@ -176,6 +185,17 @@ mod tests {
             assert_eq!(found.block, block());
             assert!(found.is_current(&with));
             assert_eq!(found.removed_from(&with).as_deref(), before, "{before:?}");
+            let block = Block {
+                forgets_user: true,
+                ..block()
+            };
+            let with = block.added_to(before);
+            let found = find("web", &with).unwrap().unwrap();
+            assert!(found.is_current(&with) && !with.contains("web_user"));
+            assert_eq!(
+                (&found.block, found.removed_from(&with).as_deref()),
+                (&block, before)
+            );
         }
     }
 

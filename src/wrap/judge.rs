@@ -36,6 +36,8 @@ pub struct Judged {
     pub name: String,
     /// Its command is daemon(8).
     pub is_daemon: bool,
+    /// It uses its user's name and then unsets it.
+    pub forgets_user: bool,
     pub sets_procname: bool,
     pub clears_interpreter: bool,
     /// Where the supervisor's pid is, if that isn't where the script looks.
@@ -84,6 +86,7 @@ pub fn judge(
         ));
     }
     Ok(Judged {
+        forgets_user: forgets_user(facts, script, &name),
         name,
         pidfile,
         is_daemon,
@@ -288,7 +291,9 @@ fn words(line: &str) -> Result<Vec<String>, String> {
 }
 
 /// rc.subr(8) looks for the supervisor where it looked for the daemon, or where the profile says: many
-/// daemons have a directory of their own for their pids, in which a supervisor makes no file.
+/// daemons have a directory of their own for their pids, in which a supervisor makes no file. Whether the
+/// profile's place is heeded isn't known here: a script that names its own after its settings, or passes
+/// it on to its daemon, is seen when the lines are read back.
 fn pidfile(facts: &Facts, profile_name: &str, profile: &Profile) -> Result<Option<String>, String> {
     let path = facts.get("pidfile");
     if path.is_empty() || profile.pidfile.as_deref() == Some(path) {
@@ -308,6 +313,59 @@ fn pidfile(facts: &Facts, profile_name: &str, profile: &Profile) -> Result<Optio
             "the pidfile {own} of the profile {profile_name} is no plain word: rename it"
         )),
     }
+}
+
+/// A user that is set for such a script would reach the daemon's own command line.
+fn forgets_user(facts: &Facts, script: &str, name: &str) -> bool {
+    let spelled = [format!("{name}_user"), "${name}_user".to_string()];
+    let unsets = script.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("unset") && words.any(|word| spelled.iter().any(|form| form == word))
+    });
+    unsets && !facts.is_set("NAME_user")
+}
+
+/// Whether the daemon is told what it was told before, but for the pidfile: the script may pass on the one
+/// that is the supervisor's now. That is well where the same path inside the jail is a file of the daemon's.
+pub fn tells_the_same(
+    before: &Facts,
+    after: &Facts,
+    profile_name: &str,
+    profile: &Profile,
+) -> Result<(), String> {
+    let (own, new) = (before.get("pidfile"), after.get("pidfile"));
+    for (variable, shown) in [("NAME_flags", "flags"), ("command_args", "command_args")] {
+        let (was, is) = (before.get(variable), after.get(variable));
+        if was == is {
+            continue;
+        }
+        if own.is_empty() || was.replace(own, new) != is {
+            return Err(format!(
+                "the script's {shown} change with what is set: the daemon would be told {is:?}"
+            ));
+        }
+        if !has_pidfile_inside(profile, new) {
+            let (directory, user) = (parent(new), &profile.user);
+            return Err(format!(
+                "the script's {shown} tell the daemon where its pidfile is, {new} from now on: give it a place of \
+                 its own there, {{ path = \"{directory}\", size = \"64k\", owner = \"{user}\" }} \
+                 in tmpfs of the profile {profile_name}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An empty directory that is the service's: what it writes there never meets the supervisor's file.
+fn has_pidfile_inside(profile: &Profile, path: &str) -> bool {
+    profile.root.tmpfs.iter().any(|tmpfs| {
+        let is_users = tmpfs.owner.as_ref() == Some(&profile.user) && tmpfs.mode & 0o200 != 0;
+        tmpfs.path == parent(path) && (is_users || tmpfs.mode & 0o002 != 0)
+    })
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
 fn notes(facts: &Facts, name: &str) -> Vec<String> {

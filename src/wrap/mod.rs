@@ -12,7 +12,7 @@ mod store;
 use crate::link::{below, place};
 use crate::profile::Profile;
 use block::Block;
-use judge::{Judged, judge};
+use judge::{Judged, judge, tells_the_same};
 use probe::{Facts, probe};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -206,7 +206,7 @@ fn wrap_held(
         changes: !is_there,
     };
     if !is_there && mode == Mode::Write {
-        write(places, store, &conf, &wrapping, &facts)?;
+        write(places, store, &conf, &wrapping, &facts, wanted)?;
     }
     Ok(wrapping)
 }
@@ -215,6 +215,7 @@ fn block_of(judged: &Judged, link: &Path) -> Block {
     Block {
         name: judged.name.clone(),
         link: link.display().to_string(),
+        forgets_user: judged.forgets_user,
         sets_procname: judged.sets_procname,
         clears_interpreter: judged.clears_interpreter,
         pidfile: judged.pidfile.clone(),
@@ -243,13 +244,14 @@ fn write(
     conf: &Conf,
     wrapping: &Wrapping,
     before: &Facts,
+    wanted: &Wanted<'_>,
 ) -> Result<(), Refusal> {
     let written = store
         .link(&wrapping.link)
         .and_then(|()| store.write(&wrapping.file, Some(&wrapping.text)));
     let outcome = written
         .map_err(Refusal::System)
-        .and_then(|()| read_back(places, wrapping, before));
+        .and_then(|()| read_back(places, wrapping, before, wanted));
     if outcome.is_err() {
         let undone = store
             .write(&conf.path, conf.text.as_deref())
@@ -264,7 +266,12 @@ fn write(
 }
 
 /// Whether rc.subr(8) will really start the link, look for it, and use neither su(1) nor a service jail.
-fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(), Refusal> {
+fn read_back(
+    places: &Places,
+    wrapping: &Wrapping,
+    before: &Facts,
+    wanted: &Wanted<'_>,
+) -> Result<(), Refusal> {
     let after = places.facts(&wrapping.script)?;
     let link = wrapping.link.display().to_string();
     let sought = match after.get("procname") {
@@ -273,7 +280,9 @@ fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(),
     };
     let block = block::find(before.get("name"), &wrapping.text).map_err(Refusal::System)?;
     let block = block.map(|found| found.block);
+    let forgets_user = block.as_ref().is_some_and(|block| block.forgets_user);
     let pidfile = block.and_then(|block| block.pidfile);
+    let user = after.get("NAME_user");
     let is_daemon = below(&link, &place(&places.prefix)).is_some_and(|(_, is_daemon)| is_daemon);
     let objection = if after.get("NAME_program") != link {
         format!(
@@ -282,11 +291,8 @@ fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(),
         )
     } else if sought != link || after.is_set("command_interpreter") {
         "the script names its process after it has read its settings".to_string()
-    } else if after.get("NAME_user") != "root" {
-        format!(
-            "the script sets its user to {} whatever is set",
-            after.get("NAME_user")
-        )
+    } else if user != "root" && !(forgets_user && user.is_empty()) {
+        format!("the script sets its user to {user:?} whatever is set")
     } else if !matches!(after.get("NAME_svcj"), "NO" | "no" | "No") {
         "the script wants a service jail whatever is set".to_string()
     } else if pidfile
@@ -298,9 +304,10 @@ fn read_back(places: &Places, wrapping: &Wrapping, before: &Facts) -> Result<(),
             "the script names its pidfile after it has read its settings: the profile has to say \
              pidfile = \"{path}\", where that is in a directory of root's"
         )
-    } else if !is_daemon && after.get("command_args") != before.get("command_args") {
-        "the script's command_args change with what is set: the daemon would be told another pidfile"
-            .to_string()
+    } else if !is_daemon
+        && let Err(words) = tells_the_same(before, &after, wanted.profile_name, wanted.profile)
+    {
+        words
     } else if pidfile.is_none() && after.get("pidfile") != before.get("pidfile")
         || after.calls() != 1
     {

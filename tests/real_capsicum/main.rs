@@ -14,6 +14,8 @@
 #[cfg(target_os = "freebsd")]
 mod capmode;
 #[cfg(target_os = "freebsd")]
+mod fixed;
+#[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
 mod listen;
@@ -23,6 +25,8 @@ mod probe;
 mod raw;
 #[cfg(target_os = "freebsd")]
 mod shim;
+#[cfg(target_os = "freebsd")]
+mod sweep;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]

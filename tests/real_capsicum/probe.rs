@@ -24,6 +24,7 @@ fn probe() {
         "ioctl" => ioctl(),
         "fcntl" => fcntl(),
         "escape" => escape(),
+        "sweep" => crate::sweep::probe(),
         "accepted" => accepted(),
         "numbers" => numbers(),
         "sleep" => wait_ms(60_000),
@@ -52,7 +53,7 @@ fn say(what: &str, result: Result<i64, i32>) {
 }
 
 /// The descriptor of a granted directory, as the environment tells it.
-fn directory(path: &str) -> i64 {
+pub fn directory(path: &str) -> i64 {
     let told = std::env::var("JAILRUN_DIRS").unwrap();
     let all: BTreeMap<&str, i64> = told
         .lines()

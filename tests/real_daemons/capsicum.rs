@@ -9,19 +9,6 @@ fn is_confined(daemon: &Daemon) {
     assert!(!flags.is_empty() && flags.lines().all(confined), "{flags}");
 }
 
-/// One system call after another, as ktrace(1) sees them while `act` runs.
-fn calls(pid: &str, act: impl Fn()) -> Vec<String> {
-    let trace = "/tmp/jrtest-ktrace";
-    sh(&format!("ktrace -t c -f {trace} -p {pid}"));
-    act();
-    sh("ktrace -C");
-    let text = sh(&format!(
-        "kdump -f {trace} | awk '$3 == \"CALL\" {{print $4}}'; rm {trace}"
-    ));
-    let name = |line: &str| line.split('(').next().unwrap().to_string();
-    text.lines().map(name).collect()
-}
-
 #[test]
 fn redis_passes_a_session_and_keeps_its_data_in_capability_mode() {
     let own = Own::Edited(&[
@@ -95,7 +82,8 @@ fn redis_passes_a_session_and_keeps_its_data_in_capability_mode() {
     );
 }
 
-const NGINX: &[(&str, &str)] = &[
+/// On an address and with a configuration of the tests'.
+pub const NGINX: &[(&str, &str)] = &[
     ("addr = \"0.0.0.0:80\"", "addr = \"127.0.0.1:18082\""),
     ("/var/run/nginx.pid", "/var/run/jrtest-nginx-capsicum.pid"),
     ("\"/usr/local/etc/nginx\"", "\"/usr/local/etc/jrtest\""),
@@ -110,7 +98,7 @@ const NGINX: &[(&str, &str)] = &[
     ),
 ];
 
-fn nginx_conf(port: u16, page: &str, more: &str) -> String {
+pub fn nginx_conf(port: u16, page: &str, more: &str) -> String {
     format!(
         "{more}events {{}}\nerror_log /var/log/nginx/jrtest-error.log;\nhttp {{ sendfile on; \
          access_log /var/log/nginx/jrtest.log;\nserver {{ listen {port}; keepalive_requests 100000;\n\
@@ -119,7 +107,7 @@ fn nginx_conf(port: u16, page: &str, more: &str) -> String {
     )
 }
 
-fn worker(jail: &str) -> String {
+pub fn worker(jail: &str) -> String {
     let of = if jail.is_empty() {
         "-j none".to_string()
     } else {
@@ -182,58 +170,6 @@ fn nginx_serves_logs_reloads_and_survives_its_workers_death_in_capability_mode()
     is_confined(&nginx);
     nginx.stops_and_leaves_nothing();
     sh(&format!("rm -r {www} /var/log/nginx/jrtest*"));
-}
-
-/// What a worker asks of the kernel for a hundred requests, in capability mode and bare.
-#[test]
-fn nginx_makes_no_system_call_more_in_capability_mode() {
-    let www = "/usr/local/www/jrtest-capsicum";
-    sh(&format!(
-        "mkdir -p {www}; echo from-a-file >{www}/index.html"
-    ));
-    let conf = nginx_conf(18082, "", "");
-    let program = "/usr/local/sbin/nginx";
-    let Some(nginx) = Daemon::start("nginx-capsicum", program, Own::Edited(NGINX), &conf) else {
-        return;
-    };
-    let hundred = |port: u16| {
-        let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-        for _ in 0..100 {
-            // One connection each, and two requests on it.
-            let twice = format!(
-                "{request}{}",
-                request.replace("Host", "Connection: close\r\nHost")
-            );
-            let told = ask(&format!("127.0.0.1:{port}"), twice.as_bytes(), "\0");
-            assert_eq!(told.matches("from-a-file").count(), 2, "{told}");
-        }
-    };
-    hundred(18082);
-    let mut confined = calls(&worker(&nginx.jail()), || hundred(18082));
-    // That clock is read by way of /dev/hpet0, which libsys opens by a call of its own that nothing can
-    // stand in for: the time is a system call then, without capability mode in a jail too.
-    if sh("sysctl -n kern.timecounter.hardware") == "HPET" {
-        confined.retain(|call| call != "gettimeofday" && call != "clock_gettime");
-    }
-    nginx.stops_and_leaves_nothing();
-    let bare = nginx_conf(18083, "", "user www;\npid /var/run/jrtest-bare.pid;\n");
-    std::fs::write("/tmp/jrtest-bare.conf", bare).unwrap();
-    sh("/usr/local/sbin/nginx -c /tmp/jrtest-bare.conf");
-    hundred(18083);
-    let bare = calls(&worker(""), || hundred(18083));
-    sh("kill $(cat /var/run/jrtest-bare.pid); rm /tmp/jrtest-bare.conf");
-    until("the bare one's end", || worker("").is_empty());
-    sh(&format!("rm -r {www} /var/log/nginx/jrtest*"));
-    // How events fall together makes a few more or less.
-    let count = |all: &[String], name: &str| all.iter().filter(|call| *call == name).count();
-    let names: std::collections::BTreeSet<&String> = confined.iter().chain(&bare).collect();
-    let table: Vec<_> = names
-        .iter()
-        .map(|name| (name, count(&confined, name), count(&bare, name)))
-        .collect();
-    println!("of 200 requests: {table:?}");
-    assert!(bare.len() > 1000, "{table:?}");
-    assert!(confined.len() <= bare.len() + bare.len() / 100, "{table:?}");
 }
 
 #[test]

@@ -10,6 +10,8 @@
 #![cfg_attr(target_os = "freebsd", allow(clippy::unwrap_used, clippy::panic))]
 
 #[cfg(target_os = "freebsd")]
+mod calls;
+#[cfg(target_os = "freebsd")]
 mod capsicum;
 #[cfg(target_os = "freebsd")]
 mod daemons;

@@ -82,7 +82,7 @@ pub const REDIS: Service = Service {
     lines: &[],
 };
 
-/// As redis'.
+/// As redis', and its script tells the daemon where it is.
 pub const MEMCACHED: Service = Service {
     name: "memcached",
     program: "/usr/local/bin/memcached",
@@ -93,6 +93,11 @@ pub const MEMCACHED: Service = Service {
 impl Host {
     /// Nothing where the service isn't there, or jailrun is not ours.
     pub fn with(service: &Service) -> Option<Host> {
+        Host::with_script(service, None)
+    }
+
+    /// With another rc.d script in the place of its own.
+    pub fn with_script(service: &Service, script: Option<&str>) -> Option<Host> {
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
         let name = service.name;
         if !Path::new(service.program).exists() {
@@ -118,6 +123,11 @@ impl Host {
             &format!("/etc/rc.conf.d/{name}"),
             &format!("{name}_enable=YES\n"),
         );
+        if let Some(script) = script {
+            let path = format!("/usr/local/etc/rc.d/{name}");
+            host.change(&path, script);
+            sh(&format!("chmod 755 {path}"));
+        }
         for (path, lines) in service.lines {
             let there = std::fs::read_to_string(path).unwrap_or_default();
             host.change(path, &format!("{there}{lines}"));
@@ -135,6 +145,10 @@ impl Host {
         host.installed = tree();
         host.world = world();
         Some(host)
+    }
+
+    pub fn program(&self) -> &'static str {
+        self.program
     }
 
     /// Until the end of the test.

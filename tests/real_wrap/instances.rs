@@ -121,8 +121,9 @@ fn the_script_comes_after_all_that_profiles_need_and_is_among_those_that_a_shutd
         return;
     };
     let ordered = |flags: &str| {
+        // It fails on a system built without something that another script requires, and orders the rest.
         let list = sh(&format!(
-            "rcorder {flags} /etc/rc.d/* /usr/local/etc/rc.d/* 2>/tmp/jrtest-order"
+            "rcorder {flags} /etc/rc.d/* /usr/local/etc/rc.d/* 2>/tmp/jrtest-order || [ $? -eq 1 ]"
         ));
         let complaints = std::fs::read_to_string("/tmp/jrtest-order").unwrap();
         std::fs::remove_file("/tmp/jrtest-order").unwrap();

@@ -3,6 +3,7 @@
 use crate::fixture::{Host, INETD, NGINX, begun, ctl, ended_of, install, service, sh, until};
 use std::io::Read;
 use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -123,25 +124,34 @@ fn a_cleanvar_while_it_runs_leaves_status_reload_and_stop_as_they_were() {
     host.wrap();
     host.does("start");
     running(&host);
-    // The host's own daemons lose their sockets and pidfiles by it, so that only ours is let to see it.
-    let cleanvar =
-        "find -x /var/run/jailrun /var/run/inetd.pid \\( -type f -or -type s \\) -delete";
-    sh(cleanvar);
-    until("a pidfile again", || {
-        Path::new("/var/run/inetd.pid").exists()
-    });
+    // Other daemons of the host lose their pidfiles, too, and have them back at once.
+    sh(
+        "cd /var/run && find -x . -type f ! -path './jailrun/*' ! -name inetd.pid | tar -cf /tmp/jrtest-run -T -",
+    );
+    let made = || {
+        let stat = Path::new("/var/run/inetd.pid").metadata().ok()?;
+        Some((stat.ino(), stat.ctime(), stat.ctime_nsec()))
+    };
+    let cleanvar = || {
+        let before = made();
+        let said = ended_of(begun(service("cleanvar", "restart"), 0), 0);
+        sh("tar -C /var/run -xpf /tmp/jrtest-run");
+        assert_eq!(said.status, 0, "{}", said.text);
+        until("a pidfile again", || {
+            made().is_some_and(|new| Some(new) != before)
+        });
+    };
+    cleanvar();
     for verb in ["status", "reload", "status"] {
         host.does(verb);
     }
     assert_eq!(host.verb("start").status, 1);
     running(&host);
     // A second time, and at once.
-    sh(cleanvar);
-    until("a pidfile again", || {
-        Path::new("/var/run/inetd.pid").exists()
-    });
+    cleanvar();
     host.does("restart");
     running(&host);
+    sh("rm /tmp/jrtest-run");
     host.does("stop");
     host.is_stopped();
     host.unwrap();
@@ -176,9 +186,19 @@ fn a_configuration_is_tested_beside_the_service_and_a_broken_one_is_told_and_sto
         assert_eq!(sh("jls name"), host.jail());
         host.does("status");
     }
-    std::fs::write(path, good).unwrap();
+    std::fs::write(path, &good).unwrap();
     host.does("stop");
     host.is_stopped();
+    // While nothing runs, too, and a start says why there is none.
+    std::fs::write(path, "bogus on;\n").unwrap();
+    for verb in ["configtest", "start"] {
+        let said = host.verb(verb);
+        assert_eq!(said.status, 1, "{verb}: {}", said.text);
+        let words = "unknown directive \"bogus\"";
+        assert!(said.text.contains(words), "{verb}: {}", said.text);
+        host.is_stopped();
+    }
+    std::fs::write(path, good).unwrap();
 }
 
 #[test]

@@ -40,25 +40,32 @@ fn the_packages_deletion_unwraps_what_runs_and_says_how_it_is_stopped() {
 const HOOK: &str = "/usr/local/etc/jailrun/profiles/jrtest-hook.toml";
 const OWN: &str = "/var/db/jrtest-hook";
 
-#[test]
-fn a_packages_script_as_root_writes_its_own_directory_and_reaches_nothing_else() {
-    let Some(mut host) = Host::with(&INETD) else {
-        return;
-    };
+fn with_hook() -> Option<Host> {
+    let mut host = Host::with(&INETD)?;
     let text = format!("include = [\"pkg-script\"]\n[root]\nrw = [\"{OWN}\"]\n");
     host.change(HOOK, &text);
+    Some(host)
+}
+
+/// What the package's script and jailrun say, and the status.
+fn run(script: &str) -> String {
+    let words = script.replace('\'', "'\\''");
+    sh(&format!(
+        "/usr/local/bin/jailrun jrtest-hook /bin/sh -c '{words}'; echo $?"
+    ))
+}
+
+#[test]
+fn a_packages_script_as_root_writes_its_own_directory_and_reaches_nothing_else() {
+    let Some(mut host) = with_hook() else {
+        return;
+    };
     // A link that somebody has left there leads to the script's own root, not to the host's.
     let victim = "/etc/jrtest-victim";
     host.change(victim, "as it was\n");
     sh(&format!(
         "rm -rf {OWN}; mkdir -m 755 {OWN}; ln -s {victim} {OWN}/link"
     ));
-    let run = |script: &str| {
-        let words = script.replace('\'', "'\\''");
-        sh(&format!(
-            "/usr/local/bin/jailrun jrtest-hook /bin/sh -c '{words}'; echo $?"
-        ))
-    };
     let own = "id -u && echo text >file && chown www:www file && chmod 640 file && mkdir sub";
     assert_eq!(run(&format!("cd {OWN} && {own}")), "0\n0");
     let stat = sh(&format!(
@@ -93,6 +100,69 @@ fn a_packages_script_as_root_writes_its_own_directory_and_reaches_nothing_else()
     sh(&format!("rm -r {OWN}"));
     std::fs::remove_file(HOOK).unwrap();
     std::fs::remove_file(victim).unwrap();
+    host.is_as_installed();
+    host.leaves_nothing();
+}
+
+#[test]
+fn no_set_id_file_of_a_packages_script_outlives_it_unsaid_and_none_is_handed_to_one() {
+    let Some(host) = with_hook() else {
+        return;
+    };
+    sh(&format!("rm -rf {OWN}; mkdir -m 755 {OWN}"));
+    let modes = |files: &str| sh(&format!("cd {OWN} && stat -f %p {files}"));
+    let said = run(&format!(
+        "cd {OWN} && cp /usr/bin/true su && chmod 4755 su && mkdir -m 2775 sub && cp su sub/gid && \
+         chown root:kmem sub/gid && chmod 2751 sub/gid && stat -f %p su sub/gid"
+    ));
+    let took = |file: &str| {
+        format!(
+            "jailrun: jrtest-hook: took the set-user-ID and set-group-ID bits of {OWN}/{file} away"
+        )
+    };
+    assert!(said.starts_with("104755\n102751\n"), "{said}");
+    assert!(
+        said.contains(&took("su")) && said.contains(&took("sub/gid")),
+        "{said}"
+    );
+    assert!(said.ends_with("\n0"), "{said}");
+    assert_eq!(modes("su sub/gid sub"), "100755\n100751\n42775");
+    // What can't be taken away is told with a status of ours, and stops the next one.
+    for (made, why, mended) in [
+        (
+            "chmod 4755 su; ln su su2",
+            "and has another name",
+            "rm su2; chmod 755 su",
+        ),
+        (
+            "chmod 4755 su; chflags uchg su",
+            "Operation not permitted",
+            "chflags nouchg su; chmod 755 su",
+        ),
+        (
+            "cp su $(printf a\\\\377) && chmod 4755 a*",
+            "can't be looked through",
+            "rm a*",
+        ),
+    ] {
+        let said = run(&format!("cd {OWN} && {made}"));
+        assert!(
+            said.contains("left behind: ") && said.contains(why),
+            "{said}"
+        );
+        assert!(said.ends_with("\n71"), "{said}");
+        let refused = run("echo ran");
+        assert!(
+            refused.contains("root_writes: ") && refused.ends_with("can't be granted\n78"),
+            "{refused}"
+        );
+        sh(&format!("cd {OWN} && ({mended})"));
+        assert_eq!(run("echo ran"), "ran\n0");
+    }
+    let said = run(&format!("mknod {OWN}/null c 1 3"));
+    assert!(said.ends_with("Operation not permitted\n1"), "{said}");
+    sh(&format!("rm -r {OWN}"));
+    std::fs::remove_file(HOOK).unwrap();
     host.is_as_installed();
     host.leaves_nothing();
 }

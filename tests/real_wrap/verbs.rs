@@ -1,6 +1,6 @@
 //! Each verb of service(8) with and without jailrun, for services as they come.
 
-use crate::fixture::{CRON, Host, INETD, MEMCACHED, NGINX, REDIS, RPCBIND, Said, Service, ctl};
+use crate::fixture::{CRON, Host, INETD, MEMCACHED, NGINX, REDIS, RPCBIND, Said, ctl};
 
 /// In this order: stopped, running, and stopped again. What a script doesn't know is refused alike.
 const ROUND: [&str; 21] = [
@@ -68,14 +68,15 @@ fn round(host: &Host, program: &str, is_jailed: bool) -> Vec<(&'static str, Stri
     told
 }
 
-fn does_the_same_wrapped(service: &Service) {
-    let Some(host) = Host::with(service) else {
+fn does_the_same_wrapped(host: Option<Host>) {
+    let Some(host) = host else {
         return;
     };
-    let plain = round(&host, service.program, false);
+    let program = host.program();
+    let plain = round(&host, program, false);
     assert!(plain[1].1.starts_with("1\n") && plain[6].1.starts_with("0\n"));
     host.wrap();
-    let wrapped = round(&host, service.program, true);
+    let wrapped = round(&host, program, true);
     assert_eq!(wrapped, plain);
     host.unwrap();
     // And it starts as ever.
@@ -88,47 +89,66 @@ fn does_the_same_wrapped(service: &Service) {
 
 #[test]
 fn every_verb_for_inetd_is_the_same_with_and_without_jailrun() {
-    does_the_same_wrapped(&INETD);
+    does_the_same_wrapped(Host::with(&INETD));
 }
 
 #[test]
 fn every_verb_for_cron_is_the_same_with_and_without_jailrun() {
-    does_the_same_wrapped(&CRON);
+    does_the_same_wrapped(Host::with(&CRON));
 }
 
 #[test]
 fn every_verb_for_rpcbind_is_the_same_with_and_without_jailrun() {
-    does_the_same_wrapped(&RPCBIND);
+    does_the_same_wrapped(Host::with(&RPCBIND));
 }
 
 #[test]
 fn every_verb_for_nginx_is_the_same_with_and_without_jailrun() {
-    does_the_same_wrapped(&NGINX);
+    does_the_same_wrapped(Host::with(&NGINX));
 }
 
 #[test]
 fn every_verb_for_redis_is_the_same_with_and_without_jailrun() {
-    does_the_same_wrapped(&REDIS);
+    does_the_same_wrapped(Host::with(&REDIS));
 }
 
-/// Here it is memcached's that does so.
+/// A script of the shape that memcached's port has.
+const PASSES_ON: &str = "#!/bin/sh
+# PROVIDE: memcached
+# REQUIRE: DAEMON
+. /etc/rc.subr
+name=memcached
+rcvar=memcached_enable
+pidfile=/var/run/memcached/memcached.pid
+load_rc_config $name
+: ${memcached_enable=NO}
+: ${memcached_user=nobody}
+command=/usr/local/bin/memcached
+command_args=\"-d -u ${memcached_user} -P ${pidfile}\"
+unset memcached_user
+run_rc_command \"$1\"
+";
+
+#[test]
+fn every_verb_for_a_memcached_that_is_told_its_pidfile_is_the_same_with_and_without_jailrun() {
+    does_the_same_wrapped(Host::with_script(&MEMCACHED, Some(PASSES_ON)));
+}
+
 #[test]
 fn a_script_that_names_its_pidfile_after_its_settings_is_refused_and_nothing_is_written() {
-    let Some(host) = Host::with(&MEMCACHED) else {
+    let (above, below) = PASSES_ON
+        .split_once("pidfile=/var/run/memcached/memcached.pid\n")
+        .unwrap();
+    let pidfile = "\npidfile=/var/run/memcached/memcached.pid\ncommand=";
+    let late = format!("{above}{}", below.replacen("\ncommand=", pidfile, 1));
+    let Some(host) = Host::with_script(&MEMCACHED, Some(&late)) else {
         return;
     };
-    let script = std::fs::read_to_string("/usr/local/etc/rc.d/memcached").unwrap();
-    let after = script.split("load_rc_config").nth(1).unwrap_or_default();
-    if !after.contains("\npidfile=\"/var/run/memcached/") {
-        println!("SKIP real_wrap memcached: needs a script that names its pidfile late");
-        return;
-    }
     let said = ctl(&["wrap", "memcached"]);
     assert_eq!(said.status, 78, "{}", said.text);
-    assert!(
-        said.text
-            .contains("names its pidfile after it has read its settings")
-    );
+    let words = "the script names its pidfile after it has read its settings: the profile has to say \
+                 pidfile = \"/var/run/memcached/memcached.pid\"";
+    assert!(said.text.contains(words), "{}", said.text);
     host.is_as_installed();
     host.does("start");
     assert!(!host.outside().is_empty() && host.inside().is_empty());

@@ -9,6 +9,7 @@ mod launches;
 mod listing;
 mod log;
 mod presets;
+mod setid;
 mod stale;
 
 use jailrun::host::{Purpose, survey};

@@ -21,11 +21,13 @@ const PLACES: [&str; 8] = [
 
 /// Names in those that several packages, or the system, use; what is written there is run or believed by
 /// others than the package.
-const SHARED: [&str; 42] = [
+const SHARED: [&str; 50] = [
     "applications",
     "at",
     "audit",
+    "bash_completion.d",
     "bash-completion",
+    "certs",
     "clientmqueue",
     "cron",
     "cron.d",
@@ -33,7 +35,9 @@ const SHARED: [&str; 42] = [
     "devfs.rules.d",
     "dbus-1",
     "entropy",
+    "dma",
     "etcupdate",
+    "fish",
     "fonts",
     "freebsd-update",
     "icons",
@@ -41,7 +45,9 @@ const SHARED: [&str; 42] = [
     "init.d",
     "jailrun",
     "ldconfig",
+    "ldconfig32",
     "libtool",
+    "libmap.d",
     "licenses",
     "locale",
     "lock",
@@ -55,6 +61,7 @@ const SHARED: [&str; 42] = [
     "pkg",
     "pkgconfig",
     "pot",
+    "polkit-1",
     "ports",
     "profile.d",
     "rc.conf.d",
@@ -62,6 +69,7 @@ const SHARED: [&str; 42] = [
     "ssl",
     "sudoers.d",
     "syslog.d",
+    "X11",
     "xdg",
     "zsh",
 ];
@@ -147,6 +155,12 @@ mod tests {
             "/usr/local/etc/",
             "/usr/local/etcetera/web",
             "/usr/local/etc/rc.d",
+            "/usr/local/etc/libmap.d",
+            "/usr/local/etc/polkit-1/rules.d",
+            "/usr/local/libdata/ldconfig32",
+            "/usr/local/share/certs",
+            "/usr/local/share/fish/vendor_conf.d",
+            "/usr/local/share/polkit-1/actions",
             "/usr/local/etc/jailrun/profiles",
             "/usr/local/bin/web",
             "/var/db",

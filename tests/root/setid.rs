@@ -1,0 +1,175 @@
+//! What a package's script as root leaves behind where it may write.
+
+use super::*;
+use jailrun::request::Request;
+use jailrun::run::run;
+use jailrun::sim::{Behaviour, Report};
+
+const SCRIPT: &str = "program = \"/bin/sh\"\nuser = \"root\"\n[jail]\nallow = [\"suser\"]\n\
+    [root]\nclosure = \"off\"\nro = [\"/bin\", \"/lib\"]\nroot_writes = true\nrw = [\"/var/db/own\"]\n";
+
+fn host(lines: &str) -> World {
+    let mut world = World::freebsd();
+    world
+        .dir("/usr/local/etc/jailrun/profiles", 0o755, 0, 0)
+        .dir("/var/db/own", 0o755, 0, 0)
+        .dir("/var/db/own/sub", 0o2775, 80, 80)
+        .file("/var/db/own/sub/kept", 0o640, 80, 80, b"x")
+        .file("/etc/tool", 0o4755, 0, 0, b"x")
+        .symlink("/var/db/own/link", "/etc/tool")
+        .symlink("/var/db/own/sub/up", "/etc");
+    let path = "/usr/local/etc/jailrun/profiles/hook.toml";
+    world.file(path, 0o644, 0, 0, format!("{lines}{END}").as_bytes());
+    let (milliseconds, code) = (1000, 0);
+    let behaviour = Behaviour::ExitAfter { milliseconds, code };
+    world.behaviour("/bin/sh", behaviour);
+    world
+}
+
+fn launch(world: &World, faults: Faults) -> Report {
+    Sim::run(world.clone(), &Start::root(), faults, |kernel| {
+        let request = Request {
+            profile: "hook".to_string(),
+            ..Request::default()
+        };
+        run(kernel, &request, &BTreeMap::new()).code()
+    })
+}
+
+/// A launch whose script makes this of the host, and what was said on standard error.
+fn left(world: &World, make: fn(&mut World)) -> (Report, String) {
+    let calm = launch(world, Faults::none());
+    assert_eq!(calm.ending, Ending::Exited(0), "{:?}", calm.world.stderr);
+    let executed = calm.calls.iter().find(|call| call.name == "execve");
+    let then = executed.unwrap().number + 2;
+    let report = launch(world, Faults::none().meddle(then, Arc::new(make)));
+    let said = report.world.stderr.join("\n");
+    (report, said)
+}
+
+fn mode(report: &mut Report, path: &str) -> u32 {
+    report.world.at(path).unwrap().mode
+}
+
+#[test]
+fn set_id_files_that_a_packages_script_made_are_none_when_it_has_ended() {
+    let world = host(SCRIPT);
+    let (mut report, said) = left(&world, |world| {
+        world
+            .file("/var/db/own/su", 0o4755, 0, 0, b"x")
+            .dir("/var/db/own/a", 0o700, 0, 0)
+            .file("/var/db/own/a/gid", 0o2751, 0, 25, b"x")
+            .file("/var/db/own/sub/plain", 0o755, 80, 80, b"x");
+    });
+    assert_eq!(report.ending, Ending::Exited(0), "{said}");
+    let took = |path: &str| format!("took the set-user-ID and set-group-ID bits of {path} away");
+    assert!(said.contains(&took("/var/db/own/su")), "{said}");
+    assert!(said.contains(&took("/var/db/own/a/gid")), "{said}");
+    for (path, expected) in [
+        ("/var/db/own/su", 0o755),
+        ("/var/db/own/a/gid", 0o751),
+        ("/var/db/own/sub/plain", 0o755),
+        ("/var/db/own/sub/kept", 0o640),
+        // A directory's is no right of anybody's.
+        ("/var/db/own/sub", 0o2775),
+        // Not through a link.
+        ("/etc/tool", 0o4755),
+    ] {
+        assert_eq!(mode(&mut report, path), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_set_id_file_that_has_another_name_is_left_alone_and_told_as_left_behind() {
+    let world = host(SCRIPT);
+    let (mut report, said) = left(&world, |world| {
+        world.file("/var/db/own/su", 0o4755, 0, 0, b"x");
+        world.at("/var/db/own/su").unwrap().links = 2;
+    });
+    assert_eq!(report.ending, Ending::Exited(71));
+    let words = "left behind: /var/db/own/su is set-user-ID or set-group-ID and has another name";
+    assert!(said.contains(words), "{said}");
+    assert_eq!(mode(&mut report, "/var/db/own/su"), 0o4755);
+}
+
+#[test]
+fn a_directory_that_holds_a_set_id_file_or_is_too_deep_is_not_granted_to_a_packages_script() {
+    let mut world = host(SCRIPT);
+    world.file("/var/db/own/sub/su", 0o4755, 0, 0, b"x");
+    let report = launch(&world, Faults::none());
+    let words = "root_writes: /var/db/own/sub/su is set-user-ID or set-group-ID: such a directory can't be granted";
+    let said = report.world.stderr.join("\n");
+    assert_eq!(report.ending, Ending::Exited(78), "{said}");
+    assert!(said.contains(words), "{said}");
+    assert!(report.calls.iter().all(|call| call.name != "fork"));
+
+    let mut world = host(SCRIPT);
+    let mut path = "/var/db/own".to_string();
+    for _ in 0..65 {
+        path.push_str("/d");
+        world.dir(&path, 0o755, 0, 0);
+    }
+    let report = launch(&world, Faults::none());
+    let said = report.world.stderr.join("\n");
+    assert_eq!(report.ending, Ending::Exited(78), "{said}");
+    assert!(said.contains("can't be looked through"), "{said}");
+}
+
+#[test]
+fn no_other_services_directory_is_looked_through() {
+    let lines = SCRIPT
+        .replace("root_writes = true\n", "")
+        .replace("user = \"root\"", "user = \"www\"")
+        .replace(
+            "[\"/var/db/own\"]",
+            "[{ path = \"/var/db/own\", untrusted = true }]",
+        );
+    let mut world = host(&lines);
+    world.file("/var/db/own/su", 0o4755, 80, 80, b"x");
+    let mut report = launch(&world, Faults::none());
+    assert_eq!(
+        report.ending,
+        Ending::Exited(0),
+        "{:?}",
+        report.world.stderr
+    );
+    assert_eq!(mode(&mut report, "/var/db/own/su"), 0o4755);
+}
+
+/// Whatever fails, the file is plain or the launch says that it isn't.
+#[test]
+fn a_search_that_fails_is_told_as_left_behind() {
+    let world = host(SCRIPT);
+    let make: fn(&mut World) = |world| {
+        world.file("/var/db/own/su", 0o4755, 0, 0, b"x");
+    };
+    let (whole, _) = left(&world, make);
+    let ended = whole
+        .calls
+        .iter()
+        .rfind(|call| call.name == "fchmod")
+        .unwrap();
+    let executed = whole.calls.iter().find(|call| call.name == "execve");
+    let then = executed.unwrap().number + 2;
+    let mut failed = 0;
+    for call in whole.calls.iter().filter(|call| call.number > then) {
+        if !["openat", "fstat", "lstatat", "readdir", "fchmod"].contains(&call.name)
+            || call.number > ended.number
+        {
+            continue;
+        }
+        let faults = Faults::none()
+            .meddle(then, Arc::new(make))
+            .fail(call.number, jailrun::kernel::Errno::EIO);
+        let mut report = launch(&world, faults);
+        let is_plain = mode(&mut report, "/var/db/own/su") == 0o755;
+        assert!(
+            is_plain || report.ending == Ending::Exited(71),
+            "{}: {:?}",
+            call.name,
+            report.world.stderr
+        );
+        failed += usize::from(!is_plain);
+    }
+    assert!(failed >= 4, "{failed}");
+}
