@@ -34,6 +34,7 @@ pub mod permit;
 pub mod plan;
 pub mod profile;
 pub mod record;
+pub mod report;
 pub mod request;
 pub mod run;
 pub mod sim;

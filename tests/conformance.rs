@@ -599,6 +599,57 @@ fn a_jails_cpus_are_set_from_outside_and_not_from_inside<K: Kernel>(kernel: &mut
     );
 }
 
+fn a_trace_goes_to_a_file_that_is_there_and_that_the_caller_may_write<K: Kernel>(
+    kernel: &mut K,
+    base: &str,
+) {
+    let path = format!("{base}/trace");
+    let us = kernel.getpid();
+    assert_eq!(errno(kernel.ktrace(&path, us)), Errno::ENOENT);
+    assert_eq!(errno(kernel.ktrace(base, us)), Errno::EISDIR);
+    kernel
+        .symlinkat("trace", At::Cwd, &format!("{base}/link"))
+        .unwrap();
+    let fd = kernel
+        .openat(At::Cwd, &path, Open::CreateNew(0o600))
+        .unwrap();
+    kernel.close(fd).unwrap();
+    let through = kernel.ktrace(&format!("{base}/link"), us);
+    assert_eq!(errno(through), Errno::EMLINK);
+    assert_eq!(errno(kernel.ktrace(&path, Pid(99_998))), Errno::ESRCH);
+    let file = path.clone();
+    let traced = status(kernel, move |kernel| {
+        let own = kernel.getrlimit(Limit::Filesize).unwrap();
+        let lower = Rlimit { soft: 4096, ..own };
+        kernel.setrlimit(Limit::Filesize, lower).unwrap();
+        if kernel.getrlimit(Limit::Filesize) != Ok(lower) {
+            return 1;
+        }
+        let us = kernel.getpid();
+        if kernel.ktrace(&file, us).is_err() || kernel.setrlimit(Limit::Filesize, own).is_err() {
+            return 2;
+        }
+        // Who is traced can't refuse to be.
+        match kernel
+            .procctl(Procctl::NoTrace)
+            .map_err(|failure| failure.errno)
+        {
+            Err(Errno::EBUSY) => {}
+            _ => return 4,
+        }
+        kernel.setresuid(Ids::all(80)).unwrap();
+        match kernel.ktrace(&file, us) {
+            Err(failure) if failure.errno == Errno::EACCES => 0,
+            _ => 3,
+        }
+    });
+    assert_eq!(traced, Ending::Exited(0));
+    for name in ["trace", "link"] {
+        let path = format!("{base}/{name}");
+        kernel.unlinkat(At::Cwd, &path, Unlink::File).unwrap();
+    }
+}
+
 macro_rules! facts {
     ($($name:ident),* $(,)?) => {
         fn all<K: Kernel>() -> Vec<Fact<K>> {
@@ -636,6 +687,7 @@ facts![
     capability_mode_refuses_names_and_rights_only_shrink,
     a_jails_cpus_are_set_from_outside_and_not_from_inside,
     a_childs_end_is_an_event,
+    a_trace_goes_to_a_file_that_is_there_and_that_the_caller_may_write,
 ];
 
 mod simulated {

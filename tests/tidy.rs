@@ -46,7 +46,7 @@ const MOST_LINES_OF_A_FUNCTION: usize = 70;
 const LONGER: [(&str, usize); 6] = [
     // Tables: a line or two for each system call, so that these grow with the calls.
     ("src/kernel/mod.rs", 800),
-    ("src/kernel/freebsd/mod.rs", 600),
+    ("src/kernel/freebsd/mod.rs", 620),
     // These may get shorter only.
     ("src/sim/lookup.rs::lookup", 77),
     ("src/sim/jails.rs::jail_create", 74),

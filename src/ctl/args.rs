@@ -59,11 +59,17 @@ fn of_services() -> Vec<Command> {
 
 /// Verbs about what is written.
 fn of_profiles() -> Vec<Command> {
+    let capsicum = Arg::new("capsicum")
+        .long("capsicum")
+        .value_name("INSTANCE")
+        .conflicts_with_all(["profile", "host"])
+        .help("Of an instance with mode = \"report\": what capability mode would refuse; exit 1 if some of it remains");
     let check = [
         profile().required(false).help(
             "The name of a profile, or the path of a file; all that are installed if none is given",
         ),
         host(),
+        capsicum,
         json(),
     ];
     let shell = Arg::new("shell")

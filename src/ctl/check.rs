@@ -22,6 +22,9 @@ struct Checked {
 }
 
 pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
+    if found.contains_id("capsicum") {
+        return super::report::run(found, out);
+    }
     let host = text(found, "host");
     let words = match text(found, "profile") {
         Some(word) => vec![word],

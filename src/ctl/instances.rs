@@ -19,6 +19,7 @@ pub fn run(verb: &str, found: &ArgMatches, out: &mut dyn Write) -> Result<i32, T
 mod on {
     use super::super::args::{label_of, text, texts};
     use super::super::json::Json;
+    use super::super::report::on::line;
     use super::super::{Trouble, print};
     use crate::enter::{Entry, enter};
     use crate::exit::Exit;
@@ -152,10 +153,14 @@ mod on {
         let Json::Object(entries) = json(&one, now) else {
             return Ok(70);
         };
+        let report = line(kernel, &one);
         if found.get_flag("json") {
+            let mut entries = entries;
+            entries.push(("report", report.map_or(Json::Null, Json::text)));
             print(out, Json::Object(entries))?;
         } else {
-            for (name, value) in entries {
+            let report = report.map(|line| ("report", Json::Text(line)));
+            for (name, value) in entries.into_iter().chain(report) {
                 let shown = match value {
                     Json::Text(text) => text,
                     other => other.to_string(),

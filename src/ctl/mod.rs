@@ -14,6 +14,7 @@ mod notes;
 pub mod plan;
 mod profiles;
 pub mod rehearse;
+pub mod report;
 mod source;
 pub mod stale;
 pub mod why;

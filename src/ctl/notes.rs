@@ -46,7 +46,14 @@ pub fn of(profile: &Profile) -> Vec<String> {
 
 fn of_capability_mode(profile: &Profile) -> Vec<String> {
     let mut notes = Vec::new();
-    if profile.capsicum.mode == Mode::Off {
+    if profile.capsicum.mode == Mode::Report {
+        notes.push(
+            "mode = \"report\": capability mode confines nothing yet; what it would refuse is told by \
+             jailrunctl check --capsicum"
+                .to_string(),
+        );
+    }
+    if profile.capsicum.mode != Mode::Enforce {
         return notes;
     }
     notes.push(

@@ -22,7 +22,7 @@ pub fn shim<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<Option<String>
     let profile = permit.profile();
     let capsicum = profile.capsicum;
     // Without capability mode it only hands sockets out, and a one-off command has none.
-    if !capsicum.preopen || (capsicum.mode == Mode::Off && permit.is_one_off()) {
+    if !capsicum.preopen || (capsicum.mode != Mode::Enforce && permit.is_one_off()) {
         return Ok(None);
     }
     let path = shim_path();
@@ -54,7 +54,7 @@ pub fn look<K: Kernel>(
     closure: Option<&Closure>,
     shim: Option<&String>,
 ) -> Result<Option<Capable>, Error> {
-    if permit.profile().capsicum.mode == Mode::Off {
+    if permit.profile().capsicum.mode != Mode::Enforce {
         return Ok(None);
     }
     let asked = permit.command().and_then(<[String]>::first);
@@ -71,6 +71,26 @@ pub fn look<K: Kernel>(
                 false => Error::Profile(words),
             },
         )
+}
+
+/// Why the program couldn't run in capability mode with the shim; `None` where it could, as far as its files
+/// tell.
+pub fn wanting<K: Kernel>(
+    kernel: &mut K,
+    permit: &Permit,
+    closure: Option<&Closure>,
+) -> Option<String> {
+    let asked = permit.command().and_then(<[String]>::first);
+    let asked = asked.or(permit.profile().program.as_ref());
+    match (asked, closure) {
+        (Some(asked), Some(closure)) => {
+            capable(kernel, asked, closure, Some(&shim_path())).err()
+        }
+        _ => Some(
+            "mode = \"enforce\" needs closure = \"auto\": libraries are found by what the program needs"
+                .to_string(),
+        ),
+    }
 }
 
 fn capable<K: Kernel>(

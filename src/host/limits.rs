@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::kernel::{CpusOf, Errno, Failure, Kernel};
 use crate::login_conf::LoginClass;
 use crate::profile::values::cpus;
-use crate::profile::{Network, Profile};
+use crate::profile::{Mode, Network, Profile};
 
 /// Every address without an interface is on one already.
 pub fn addresses<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Error> {
@@ -33,6 +33,25 @@ pub fn addresses<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// For mode = "report": a trace that has reached its limit ends alone, and doesn't take the service with it.
+pub fn report<K: Kernel>(kernel: &mut K, profile: &Profile) -> Result<(), Error> {
+    const SIGNAL: &str = "kern.ktrace.filesize_limit_signal";
+    if profile.capsicum.mode != Mode::Report {
+        return Ok(());
+    }
+    match kernel.sysctl_int(SIGNAL) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Error::Profile(format!(
+            "mode = \"report\": {SIGNAL} is set, so that a full report would end the service: set it to 0"
+        ))),
+        Err(failure) if failure.errno == Errno::ENOENT => Err(Error::Profile(
+            "mode = \"report\": this kernel has no ktrace(2) with a limit (options KTRACE)"
+                .to_string(),
+        )),
+        Err(failure) => Err(Error::step("ask for the limit of ktrace(2)", failure)),
+    }
 }
 
 /// Every parameter that the profile names and a kernel may lack is one of this kernel's. jail_set(2)

@@ -3,7 +3,7 @@
 
 mod accounts;
 pub mod cache;
-mod capability;
+pub(crate) mod capability;
 mod closure;
 mod contents;
 pub mod db;
@@ -68,6 +68,7 @@ pub fn survey<K: Kernel>(
     let profile = permit.profile();
     limits::parameters(kernel, profile)?;
     limits::addresses(kernel, profile)?;
+    limits::report(kernel, profile)?;
     let login_class = login_class::look(&mut Walker::new(kernel), profile)?;
     limits::processors(kernel, profile, login_class.as_ref())?;
     let rctl = limits::rctl(kernel, profile)?;

@@ -667,7 +667,12 @@ pub trait Kernel: Sized {
     /// For rctl(4)'s rules for login classes.
     fn setloginclass(&mut self, name: &str) -> Outcome<()>;
     /// ENOSYS for a limit that this kernel doesn't know.
+    fn getrlimit(&mut self, limit: Limit) -> Outcome<Rlimit>;
     fn setrlimit(&mut self, limit: Limit, amount: Rlimit) -> Outcome<()>;
+    /// ktrace(2) by KTROP_SET: what capability mode would refuse of a process and of all that it forks from
+    /// now on (KTRFAC_CAPFAIL, KTRFAC_NAMEI, KTRFAC_STRUCT, KTRFAC_INHERIT). Behind a file's end, up to the
+    /// caller's own limit of a file's size.
+    fn ktrace(&mut self, file: &str, pid: Pid) -> Outcome<()>;
     fn procctl(&mut self, control: Procctl) -> Outcome<()>;
     /// The matching *_STATUS command: true when the control is in force or armed.
     fn procctl_status(&mut self, control: Procctl) -> Outcome<bool>;

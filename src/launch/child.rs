@@ -217,6 +217,9 @@ impl<'a, K: Kernel> Unprivileged<'a, K> {
     /// Tells the supervisor, which takes root's power from the jail, and waits for its word.
     pub fn confine(self) -> Result<Confined<'a, K>, Stopped> {
         let (kernel, plan) = (self.kernel, self.plan);
+        // Now, since a process that is traced can't refuse to be (trace_ctl in sys/kern/kern_procctl.c), and
+        // with mode = "report" the supervisor's word comes with a trace.
+        control(kernel, plan)?;
         kernel
             .write(channel(plan), b"d")
             .map_err(at("tell the supervisor"))?;
@@ -227,12 +230,12 @@ impl<'a, K: Kernel> Unprivileged<'a, K> {
         if count != 1 || word != *b"g" {
             return Err(at("hear the supervisor")(gone()));
         }
-        restrict(kernel, plan)?;
+        reset(kernel, plan)?;
         Ok(Confined { kernel, plan })
     }
 }
 
-fn restrict<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> {
+fn control<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> {
     for control in &plan.procctl {
         let stage = stage_of(*control);
         kernel.procctl(*control).map_err(at(stage))?;
@@ -241,6 +244,10 @@ fn restrict<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> 
             return Err(Stopped { stage, failure });
         }
     }
+    Ok(())
+}
+
+fn reset<K: Kernel>(kernel: &mut K, plan: &ChildPlan) -> Result<(), Stopped> {
     kernel.umask(plan.umask);
     kernel.reset_signals().map_err(at("reset signals"))
 }
@@ -279,7 +286,8 @@ pub fn enter<K: Kernel>(
         Err(failure) if failure.errno == Errno::EACCES => {}
         other => other.map_err(at("enter the working directory"))?,
     }
-    restrict(kernel, plan)?;
+    control(kernel, plan)?;
+    reset(kernel, plan)?;
     match &plan.capability {
         Some(capability) => give_names_up(kernel, plan, capability, spare),
         None => Ok(()),

@@ -5,8 +5,8 @@
 use crate::kernel::{At, Errno, Failure, Kernel, Lock, Statfs, Unlink};
 use crate::launch::instance::{self, Instance};
 use crate::launch::journal::{State, Story, Unreadable};
-use crate::launch::{address, listener, lock, pidfile, steps};
-use crate::plan::{STATE, jail_name, place, root};
+use crate::launch::{address, listener, lock, pidfile, report, steps};
+use crate::plan::{self, STATE, jail_name, place, root};
 
 /// What could not be taken back.
 #[derive(Debug)]
@@ -126,6 +126,7 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
     for path in story.iter().flat_map(|story| &story.sockets) {
         listener::sweep(kernel, path)?;
     }
+    report::remove(kernel, &plan::report::path(&held.label))?;
     // Directories only, and only empty ones: nothing is ever deleted below a mount point.
     for path in [root(&held.label), place(&held.label)] {
         match kernel.unlinkat(At::Cwd, &path, Unlink::Directory) {

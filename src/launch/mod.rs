@@ -9,6 +9,7 @@ pub mod journal;
 pub mod listener;
 pub mod lock;
 pub mod pidfile;
+mod report;
 pub mod setid;
 pub mod steps;
 pub mod writers;
@@ -89,7 +90,7 @@ fn start<K: Kernel>(
         .and_then(|()| ears.jail(kernel, jail))
         .and_then(|()| ears.child(kernel, channel))
         .map_err(|failure| Error::step("watch the child", failure))
-        .and_then(|()| hand_over(kernel, plan, ears, jail, channel));
+        .and_then(|()| hand_over(kernel, plan, ears, jail, (pid, channel)));
     ears.forget_child(kernel);
     close_channel(kernel, child);
     outcome.map(|()| (jail, pid))
@@ -141,7 +142,7 @@ fn hand_over<K: Kernel>(
     plan: &Plan,
     ears: &mut Ears,
     jail: OwnedJail,
-    channel: Fd,
+    (pid, channel): (Pid, Fd),
 ) -> Result<(), Error> {
     match kernel.write(channel, &jail.id.0.to_ne_bytes()) {
         // It has stopped, and said why.
@@ -168,6 +169,7 @@ fn hand_over<K: Kernel>(
             return Err(Error::step(step, Failure::new("jail_get", Errno::EPERM)));
         }
     }
+    report::begin(kernel, plan, pid)?;
     kernel
         .write(channel, b"g")
         .map_err(|failure| Error::step("let the child execute", failure))?;

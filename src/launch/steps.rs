@@ -9,6 +9,7 @@ use crate::kernel::{
 use crate::launch::address;
 use crate::launch::journal::Journal;
 use crate::launch::listener;
+use crate::launch::report;
 use crate::plan::{self, Made, Source, Step};
 
 /// Where a launch works: its journal, and the skeleton while it is assembled. That is held open, and all
@@ -56,6 +57,7 @@ impl<'a> Site<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undo {
     RemoveDirectory(String),
+    RemoveFile(String),
     Unmount {
         fsid: Fsid,
         target: String,
@@ -95,6 +97,7 @@ impl std::fmt::Display for Undo {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Undo::RemoveDirectory(path) => write!(formatter, "remove the directory {path}"),
+            Undo::RemoveFile(path) => write!(formatter, "remove the file {path}"),
             Undo::Unmount { target, .. } => write!(formatter, "unmount {target}"),
             Undo::CloseSkeleton(_) => formatter.write_str("close the skeleton"),
             Undo::CloseLog(_) => formatter.write_str("close the service's log"),
@@ -190,6 +193,7 @@ fn act<K: Kernel>(
             let jail = kernel.jail_create(parameters)?;
             done.push(Undo::RemoveJail(jail));
         }
+        Step::Report { path } => report::make(kernel, path, done)?,
         Step::Cpuset { cpus } => keep_to(kernel, done, cpus)?,
     }
     Ok(())
@@ -343,6 +347,7 @@ const PAUSE_MS: u64 = 5;
 pub fn undo<K: Kernel>(kernel: &mut K, undo: &Undo) -> Result<(), Failure> {
     match undo {
         Undo::RemoveDirectory(path) => kernel.unlinkat(At::Cwd, path, Unlink::Directory),
+        Undo::RemoveFile(path) => report::remove(kernel, path),
         Undo::Unmount { fsid, .. } => unmount(kernel, *fsid),
         Undo::CloseSkeleton(fd) | Undo::CloseLog(fd) => kernel.close(*fd),
         Undo::ReleaseAddress { alias, lock } => address::release(kernel, alias, *lock),

@@ -186,7 +186,7 @@ fn environment(
                 all.push("JAILRUN_KILL_CHILDREN=1".to_string());
             }
         }
-        (None, Mode::Off) if !sockets.is_empty() => {
+        (None, Mode::Off | Mode::Report) if !sockets.is_empty() => {
             all.extend(host.shim.iter().map(|shim| format!("LD_PRELOAD={shim}")));
         }
         (None, _) => {}

@@ -1,6 +1,6 @@
 //! The jail itself: every parameter that jail_set(2) is given, by its own name. Pure.
 
-use super::Host;
+use super::{Host, Step};
 use crate::error::Error;
 use crate::kernel::{JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailParameters, JailValue};
 use crate::profile::{Network, Profile};
@@ -62,12 +62,23 @@ pub fn parameters(
 
 /// What happens beyond a limit of rctl(4): the kernel refuses what it can, slows down what is a rate, and
 /// of what it only counts it ends whoever goes on.
-pub fn action(resource: &str) -> &'static str {
+fn action(resource: &str) -> &'static str {
     match resource {
         "cputime" | "wallclock" => "sigkill",
         "readbps" | "writebps" | "readiops" | "writeiops" => "throttle",
         _ => "deny",
     }
+}
+
+/// A limit each, before there is a jail of this name.
+pub fn rules(profile: &Profile, host: &Host, jail: &str) -> Vec<Step> {
+    let rules = profile.rctl.rules.iter().filter(|_| host.rctl);
+    rules
+        .map(|(resource, amount)| Step::Rctl {
+            rule: format!("jail:{jail}:{resource}:{}={amount}", action(resource)),
+            filter: format!("jail:{jail}:{resource}"),
+        })
+        .collect()
 }
 
 /// Whose a jail is, for jls(8): "jls -j NAME meta". It isn't seen from inside.

@@ -5,6 +5,7 @@ pub mod capability;
 pub mod child;
 mod jail;
 pub mod listing;
+pub mod report;
 pub mod socket;
 pub mod tree;
 
@@ -178,6 +179,10 @@ pub enum Step {
         name: String,
         parameters: JailParameters,
     },
+    /// An empty file (0600) beside the journal, for the kernel to report into.
+    Report {
+        path: String,
+    },
     /// The jail's processes run on these CPUs alone; the first comes after.
     Cpuset {
         cpus: Vec<u32>,
@@ -221,6 +226,7 @@ impl fmt::Display for Step {
             Step::Listen(socket) => write!(formatter, "{socket}"),
             Step::Rctl { rule, .. } => write!(formatter, "add the rctl rule {rule}"),
             Step::Jail { name, .. } => write!(formatter, "create the jail {name}"),
+            Step::Report { path } => report::words(formatter, path),
             Step::Cpuset { cpus } => {
                 write!(formatter, "keep the jail to the CPUs {}", cpus::words(cpus))
             }
@@ -340,12 +346,8 @@ impl Plan {
             true => steps.append(&mut kept),
             false => kept.extend(sockets.iter().cloned().map(Step::Listen)),
         }
-        for (resource, amount) in profile.rctl.rules.iter().filter(|_| host.rctl) {
-            steps.push(Step::Rctl {
-                rule: format!("jail:{jail}:{resource}:{}={amount}", jail::action(resource)),
-                filter: format!("jail:{jail}:{resource}"),
-            });
-        }
+        steps.extend(jail::rules(profile, host, &jail));
+        steps.extend(report::step(profile, label));
         let mut parameters = jail::parameters(profile, host, &jail, &root)?;
         parameters.extend(jail::meta(host, label, permit.instance()));
         steps.push(Step::Jail {

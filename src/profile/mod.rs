@@ -75,6 +75,8 @@ pub struct Capsicum {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Off,
+    /// As off, and what capability mode would refuse is recorded.
+    Report,
     Enforce,
 }
 

@@ -377,7 +377,7 @@ pub const KEYS: &[Key] = &[
     now(("proccontrol", "wxmap"), "string", "\"enable\"", "\"disable\"",
         "\"disable\": no memory is writable and executable at once."),
     now(("capsicum", "mode"), "string", "must be written", "\"enforce\"",
-        "\"off\", or \"enforce\": the program is executed in capability mode. It has its standard descriptors, those of listen, one on / to read and execute, and one on each writable directory, tmpfs and directory of sockets and on /dev; JAILRUN_DIRS in its environment says which is which. Those that it doesn't know have numbers from 900 on, or as high as openfiles in limits allows; with openfiles in rctl, which counts the highest, low ones."),
+        "\"off\"; \"report\": as off, and what capability mode would refuse is recorded for jailrunctl check --capsicum; or \"enforce\": the program is executed in capability mode. It has its standard descriptors, those of listen, one on / to read and execute, and one on each writable directory, tmpfs and directory of sockets and on /dev; JAILRUN_DIRS in its environment says which is which. Those that it doesn't know have numbers from 900 on, or as high as openfiles in limits allows; with openfiles in rctl, which counts the highest, low ones."),
     now(("capsicum", "preopen"), "boolean", "false", "true",
         "Load libjailrun_preopen.so into the program, which turns the paths that it opens into these descriptors, and bind of an address in listen into the socket that waits there. With mode = \"off\" it does the latter only."),
     now(("capsicum", "kill_children"), "boolean", "false", "true",

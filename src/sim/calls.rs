@@ -146,10 +146,11 @@ impl Kernel for Sim {
         setpriority(nice: i32) -> () = |world, pid| world.setpriority(pid, nice);
         setfib(fib: i32) -> () = |world, pid| world.setfib(pid, fib);
         setloginclass(name: &str) -> () = |world, pid| world.setloginclass(pid, name);
+        getrlimit(limit: Limit) -> Rlimit = |world, pid| world.getrlimit(pid, limit);
+        ktrace(file: &str, target: Pid) -> () = |world, pid| world.ktrace(pid, file, target.0);
         setrlimit(limit: Limit, amount: Rlimit) -> () = |world, pid| world.setrlimit(pid, limit, amount);
         procctl(control: Procctl) -> () = |world, pid| {
-            world.process_mut(pid)?.procctls.insert(control);
-            Ok(())
+            world.control(pid, control)
         };
         procctl_status(control: Procctl) -> bool =
             |world, pid| Ok(world.process(pid)?.procctls.contains(&control));

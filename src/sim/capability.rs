@@ -6,11 +6,12 @@ use crate::kernel::{Ending, Errno, Failure, Fd, Outcome, Rights, signal};
 
 /// What sys/kern/syscalls.master marks CAPENABLED, of the calls that there are here. openat(2) and its
 /// kin are told apart by their start, which is AT_FDCWD wherever an absolute path is given.
-const ENABLED: [&str; 39] = [
+const ENABLED: [&str; 40] = [
     "getresuid",
     "getresgid",
     "getgroups",
     "getpid",
+    "getrlimit",
     "monotonic_ms",
     "realtime",
     "close",

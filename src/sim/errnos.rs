@@ -144,6 +144,14 @@ fn processes(call: &str) -> Option<&'static [Errno]> {
         "setsid" | "setpgid" | "setgroups" | "setresgid" | "setresuid" | "setlogin"
         | "setloginclass" => &[Errno::EPERM],
         "setpriority" | "rtprio_normal" => &[Errno::EACCES, Errno::EPERM],
+        // A kernel without KTRACE, and a file that is gone or can't be written.
+        "ktrace" => &[
+            Errno::ENOSYS,
+            Errno::EPERM,
+            Errno::ENOMEM,
+            Errno::EIO,
+            Errno::EROFS,
+        ],
         "setfib" | "cpuset_root" | "setrlimit" => &[Errno::EINVAL, Errno::EPERM],
         "procctl" | "procctl_status" | "procctl_default" => &[Errno::EPERM, Errno::EBUSY],
         "procctl_reap_acquire" => &[Errno::EBUSY],
@@ -157,7 +165,7 @@ fn processes(call: &str) -> Option<&'static [Errno]> {
             Errno::EIO,
         ],
         // They can be refused nothing on FreeBSD; the process that makes them can still be killed.
-        "getresuid" | "getresgid" | "getgroups" | "getpid" | "clear_environment"
+        "getresuid" | "getresgid" | "getgroups" | "getpid" | "clear_environment" | "getrlimit"
         | "monotonic_ms" | "realtime" | "realtime_s" | "sleep_ms" | "raise_default"
         | "block_signals" | "reset_signals" | "clear_timers" => &[],
         _ => return None,

@@ -42,6 +42,7 @@ impl World {
             cpus: jail.map_or_else(|| self.cpus(), |jail| jail.cpus.clone()),
             limits: process.limits.clone(),
             procctls: process.procctls.clone(),
+            trace: process.trace.clone(),
             signals_blocked: process.signals_blocked,
             signals_ignored: process.signals_ignored.clone(),
             in_capability_mode: process.in_capability_mode,

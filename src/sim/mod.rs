@@ -26,10 +26,12 @@ mod processors;
 mod sockets;
 pub mod sweep;
 mod terminals;
+mod trace;
 mod words;
 mod world;
 
 pub use faults::{Faults, Meddler};
+pub use trace::Trace;
 pub use world::{
     Behaviour, Credentials, Description, Descriptor, Executed, Inode, Jail, Mount, Place, Process,
     ROOT, World,
@@ -405,6 +407,7 @@ impl World {
             signals_ignored: BTreeSet::from([signal::PIPE]),
             signals_pending: BTreeSet::new(),
             limits: BTreeMap::new(),
+            trace: None,
             procctls: BTreeSet::new(),
             in_capability_mode: false,
             program: None,

@@ -23,6 +23,8 @@ mod limits;
 #[cfg(target_os = "freebsd")]
 mod ready;
 #[cfg(target_os = "freebsd")]
+mod report;
+#[cfg(target_os = "freebsd")]
 mod sockets;
 #[cfg(target_os = "freebsd")]
 mod supervision;

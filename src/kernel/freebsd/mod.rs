@@ -17,6 +17,7 @@ mod process;
 mod processors;
 mod socket;
 mod terminal;
+mod trace;
 mod wire;
 
 use std::convert::Infallible;
@@ -468,6 +469,14 @@ impl Kernel for FreeBsd {
 
     fn setloginclass(&mut self, name: &str) -> Outcome<()> {
         process::setloginclass(name)
+    }
+
+    fn getrlimit(&mut self, limit: Limit) -> Outcome<Rlimit> {
+        process::getrlimit(limit)
+    }
+
+    fn ktrace(&mut self, file: &str, pid: Pid) -> Outcome<()> {
+        trace::ktrace(file, pid)
     }
 
     fn setrlimit(&mut self, limit: Limit, amount: Rlimit) -> Outcome<()> {

@@ -242,6 +242,21 @@ pub fn setrlimit(limit: Limit, amount: Rlimit) -> Outcome<()> {
         })
 }
 
+pub fn getrlimit(limit: Limit) -> Outcome<Rlimit> {
+    let mut both = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `both` is a live struct rlimit, which the kernel writes.
+    let result = unsafe { libc::getrlimit(limit_number(limit), &raw mut both) };
+    checked("getrlimit", result)?;
+    let number = |value| u64::try_from(value).unwrap_or(0);
+    Ok(Rlimit {
+        soft: number(both.rlim_cur),
+        hard: number(both.rlim_max),
+    })
+}
+
 /// sys/sys/resource.h.
 fn limit_number(limit: Limit) -> c_int {
     match limit {

@@ -108,12 +108,11 @@ impl Reader<'_> {
         self.capsicum.insert(key.name, self.place(value));
         match key.name {
             "mode" => {
-                // Known, and not built.
-                if value.get_ref().as_str() == Some("report") {
-                    let message = "mode = \"report\" is not supported yet";
-                    return self.error(value.span(), message.to_owned());
-                }
-                let words = [("off", Mode::Off), ("enforce", Mode::Enforce)];
+                let words = [
+                    ("off", Mode::Off),
+                    ("report", Mode::Report),
+                    ("enforce", Mode::Enforce),
+                ];
                 replace(
                     self.word(key, value, &words),
                     &mut self.profile.capsicum.mode,
@@ -177,7 +176,7 @@ impl Reader<'_> {
                 "preopen needs closure = \"auto\", which brings the shim and its libraries in";
             wrong.push((place(self, "preopen"), message));
         }
-        if capsicum.preopen && capsicum.mode == Mode::Off && self.profile.listen.is_empty() {
+        if capsicum.preopen && capsicum.mode != Mode::Enforce && self.profile.listen.is_empty() {
             let message = "preopen has nothing to do: it needs mode = \"enforce\" or [[listen]]";
             wrong.push((place(self, "preopen"), message));
         }
