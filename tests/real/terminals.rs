@@ -172,8 +172,9 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_takes_it_back() {
         terminal.keys("again\r");
         terminal.shows("again\r\nagain\r\n");
         terminal.keys("\u{4}");
-        terminal.prompts();
-        assert!(terminal.says("echo status=$?").contains("status=0"));
+        let end = terminal.prompts();
+        let said = terminal.says("echo status=$?");
+        assert!(said.contains("status=0"), "{user}: {end:?} {said:?}");
         assert!(terminal.is_as_before());
         terminal.keys("exit\r");
         terminal.ends();
