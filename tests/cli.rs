@@ -166,6 +166,16 @@ fn every_shipped_profile_rehearses_without_a_leak_and_its_timeline_is_as_written
 }
 
 #[test]
+fn a_profile_in_capability_mode_rehearses_as_planned() {
+    if is_away() {
+        return;
+    }
+    let said = jailrunctl(&["rehearse", "./profiles/gzip.toml"]);
+    assert!(said.contains("nothing is left behind"), "{said}");
+    assert!(said.contains("exit status 0"), "{said}");
+}
+
+#[test]
 fn a_command_rehearses_without_a_leak_whatever_number_its_jail_has() {
     if is_away() {
         return;

@@ -11,7 +11,8 @@ use super::{Trouble, print};
 use crate::host;
 use crate::kernel::{Ids, Limit, Rlimit};
 use crate::launch::cleanup;
-use crate::plan::{Plan, jail_name};
+use crate::plan::child::FIRST;
+use crate::plan::{ChildPlan, Plan, jail_name};
 use crate::request::Request;
 use crate::run::run as launch;
 use crate::sim::sweep::{Outcome, Remedy, Sweep};
@@ -125,7 +126,7 @@ fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
             .copied()
             .collect::<std::collections::BTreeSet<_>>()
     };
-    let is_standard = |fds: &[(i32, String)]| fds.iter().all(|(number, _)| (0..3).contains(number));
+    let (arguments, environment) = words(child, executed.pid);
     let limited = |(limit, value): &(Limit, Rlimit)| executed.limits.get(limit) == Some(value);
     let facts = [
         (executed.jail.is_some(), "outside any jail"),
@@ -144,15 +145,19 @@ fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
             "in another jail",
         ),
         (
-            executed.program == child.program && executed.arguments == child.arguments,
+            executed.program == child.program && executed.arguments == arguments,
             "with other arguments",
         ),
         (
-            executed.environment == child.environment,
+            executed.environment == environment,
             "with another environment",
         ),
         (executed.umask == child.umask, "with another umask"),
-        (is_standard(&executed.fds), "with descriptors of ours"),
+        (is_planned(child, &executed.fds), "with descriptors of ours"),
+        (
+            executed.in_capability_mode == child.capability.is_some(),
+            "in another mode than capability mode, or in it",
+        ),
         (child.limits.iter().all(limited), "with other limits"),
         (
             executed.login_class == child.login_class,
@@ -173,6 +178,27 @@ fn objection(plan: &Plan, executed: &Executed) -> Option<String> {
     ];
     let wrong = facts.iter().find(|(holds, _)| !holds);
     wrong.map(|(_, words)| (*words).to_string())
+}
+
+/// Arguments and environment at the exec: in capability mode the run-time linker's, by descriptor; with
+/// sockets the program's own pid (sd_listen_fds(3)).
+fn words(child: &ChildPlan, pid: i32) -> (&[String], Vec<String>) {
+    let capability = child.capability.as_ref();
+    let arguments = capability.map_or(&child.arguments, |capability| &capability.arguments);
+    let mut environment = child.environment.clone();
+    if child.sockets > 0 {
+        environment.push(format!("LISTEN_PID={pid}"));
+    }
+    (arguments, environment)
+}
+
+/// Nothing but the standard descriptors, the sockets, and what capability mode is given.
+fn is_planned(child: &ChildPlan, fds: &[(i32, String)]) -> bool {
+    let sockets = i32::try_from(child.sockets).unwrap_or(0);
+    let given = child.capability.iter().flat_map(|all| &all.descriptors);
+    let given: Vec<i32> = given.map(|descriptor| descriptor.fd.0).collect();
+    let mut numbers = fds.iter().map(|(number, _)| number);
+    numbers.all(|number| (0..FIRST + sockets).contains(number) || given.contains(number))
 }
 
 /// One-offs are numbered by the pids of their supervisors, which differ from run to run.
