@@ -2,7 +2,8 @@
 //! set-group-ID file there would give its rights to whoever runs it, long after the jail. There is none
 //! when the script starts, or it isn't started, and none when all of its processes have ended.
 //!
-//! It is looked for by descriptors and through no link. Whoever owns a directory in there may move things
+//! It is looked for by descriptors and through no link, also in file systems that are mounted below, which are
+//! granted with the directory. Whoever owns a directory in there may move things
 //! meanwhile; a mode is only changed through a descriptor, and only of a file that has no other name, as
 //! somebody could have given a name in there to a program of the system's.
 
@@ -48,7 +49,6 @@ enum Doing {
 fn search<K: Kernel>(kernel: &mut K, plan: &Plan, doing: Doing) -> Stripped {
     let mut search = Search {
         doing,
-        device: 0,
         found: Stripped::default(),
     };
     for (path, _) in plan.writes() {
@@ -60,8 +60,6 @@ fn search<K: Kernel>(kernel: &mut K, plan: &Plan, doing: Doing) -> Stripped {
 
 struct Search {
     doing: Doing,
-    /// Of the granted directory: nullfs shows nothing that is mounted below it.
-    device: u64,
     found: Stripped,
 }
 
@@ -96,9 +94,6 @@ impl Search {
         path: &str,
         depth: usize,
     ) -> Result<(), Failure> {
-        if depth == 0 {
-            self.device = kernel.fstat(fd)?.device;
-        }
         for name in kernel.readdir(fd)? {
             let below = format!("{path}/{name}");
             let stat = match kernel.lstatat(At::Dir(fd), &name) {
@@ -113,7 +108,6 @@ impl Search {
                 }
             };
             match stat.kind {
-                FileKind::Directory if stat.device != self.device => {}
                 FileKind::Directory if depth == DEEPEST => {
                     self.unknown(&below, &Failure::new("openat", Errno::EMFILE));
                 }

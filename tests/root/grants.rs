@@ -335,7 +335,7 @@ fn jailruns_own_directories_are_not_granted() {
 }
 
 /// A file system on a directory of the world.
-fn mount(world: &mut World, path: &str, kind: &str) {
+pub fn mount(world: &mut World, path: &str, kind: &str) {
     world.dir(path, 0o755, 0, 0);
     world.mount_devfs(path);
     let last = world.mounts.last_mut().unwrap();

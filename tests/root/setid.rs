@@ -1,5 +1,6 @@
 //! What a package's script as root leaves behind where it may write.
 
+use super::grants::mount;
 use super::*;
 use jailrun::request::Request;
 use jailrun::run::run;
@@ -49,6 +50,20 @@ fn left(world: &World, make: fn(&mut World)) -> (Report, String) {
 
 fn mode(report: &mut Report, path: &str) -> u32 {
     report.world.at(path).unwrap().mode
+}
+
+#[test]
+fn file_systems_below_the_packages_directory_are_searched_as_they_are_granted() {
+    let mut world = host(SCRIPT);
+    mount(&mut world, "/var/db/own/data", "zfs");
+    let (mut report, said) = left(&world, |world| {
+        world.file("/var/db/own/data/su", 0o4755, 0, 0, b"x");
+    });
+    assert_eq!(report.ending, Ending::Exited(0), "{said}");
+    assert_eq!(mode(&mut report, "/var/db/own/data/su"), 0o755, "{said}");
+    world.file("/var/db/own/data/before", 0o4755, 0, 0, b"x");
+    let refused = launch(&world, Faults::none());
+    assert_eq!(refused.ending, Ending::Exited(78));
 }
 
 #[test]
