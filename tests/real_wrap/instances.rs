@@ -1,6 +1,7 @@
 //! rc.d/jailrun and the samples for logs, on the kernel and with the programs that read them.
 
-use crate::fixture::{Host, Service, begun, ctl, ended_of, service, sh, until};
+use crate::fixture::{Host, Service};
+use crate::installed::{begun, ctl, ended_of, service, sh, until};
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! What happens to a wrapped service while it runs.
 
-use crate::fixture::{Host, INETD, NGINX, begun, ctl, ended_of, install, service, sh, until};
+use crate::fixture::{Host, INETD, NGINX};
+use crate::installed::{begun, ctl, ended_of, install, service, sh, until};
 use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;

@@ -11,6 +11,8 @@
 #[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
+mod installed;
+#[cfg(target_os = "freebsd")]
 mod instances;
 #[cfg(target_os = "freebsd")]
 mod lives;

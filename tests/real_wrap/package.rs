@@ -1,6 +1,7 @@
 //! The package's own scripts and files on a host where its services run.
 
-use crate::fixture::{Host, INETD, here, sh, until};
+use crate::fixture::{Host, INETD};
+use crate::installed::{here, sh, until};
 use std::path::Path;
 
 /// As the port would substitute it.

@@ -1,6 +1,7 @@
 //! Each verb of service(8) with and without jailrun, for services as they come.
 
-use crate::fixture::{CRON, Host, INETD, MEMCACHED, NGINX, REDIS, RPCBIND, Said, ctl};
+use crate::fixture::{CRON, Host, INETD, MEMCACHED, NGINX, REDIS, RPCBIND};
+use crate::installed::{Said, ctl};
 
 /// In this order: stopped, running, and stopped again. What a script doesn't know is refused alike.
 const ROUND: [&str; 21] = [
