@@ -34,12 +34,13 @@ freebsd:
 	JAILRUN_PREFIX="$(PREFIX)" tools/cross build --release --locked --workspace
 
 # From another system: the tests that rest on FreeBSD's kernel or files, on a FreeBSD host. How it is
-# reached is told by tools/run-on-freebsd; all others run the same there, and slower.
+# reached is told by tools/run-on-freebsd; all others run the same there, and slower. real_reboot isn't among
+# them: it takes two runs with a reboot between them.
 test-freebsd:
+	tools/cross build --locked -p jailrun-preopen
 	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
 	    --test real_capsicum --test real_daemons --test real_wrap --test package \
 	    --test rc -- --test-threads=1 --nocapture --skip rehearses
-	tools/cross build --locked -p jailrun-preopen
 	tools/cross test --locked -p jailrun-preopen --test kernel -- --test-threads=1 --nocapture
 
 # Launches against the least that they could cost and against jail(8); from another system, on that host.
