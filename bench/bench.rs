@@ -3,6 +3,8 @@
 //!
 //!   bench [ROUNDS [JAILS]]     all figures, as Markdown; JAILS jails are up in the second half (1000)
 //!   bench floor                one launch with the system calls alone
+//!   bench daemons [PAIRS]      nginx and redis in capability mode beside bare, in turn (20); needs them and
+//!                              the installed shim
 //!
 //! JAILRUN_BIN names the program, and JAILRUNCTL_BIN the other, where they don't lie beside this one's
 //! folder. What is made for it is called jailrun-bench, and gone when it ends.
@@ -12,6 +14,8 @@
 )]
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::exit)]
 
+#[cfg(target_os = "freebsd")]
+mod daemons;
 #[cfg(target_os = "freebsd")]
 mod figures;
 #[cfg(target_os = "freebsd")]
@@ -32,11 +36,13 @@ fn main() {
     let numbers: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
     match (&words[..], &numbers[..]) {
         (["floor"], _) => std::process::exit(floor::launch(&mut floor::kernel())),
+        (["daemons"], _) => daemons::report(20),
+        (["daemons", _], [pairs]) if *pairs > 0 => daemons::report(*pairs),
         ([], _) => report(31, 1000),
         ([_], [rounds]) if *rounds > 0 => report(*rounds, 1000),
         ([_, _], [rounds, jails]) if *rounds > 0 => report(*rounds, *jails),
         _ => {
-            eprintln!("usage: bench [ROUNDS [JAILS]] | bench floor");
+            eprintln!("usage: bench [ROUNDS [JAILS]] | bench floor | bench daemons [PAIRS]");
             std::process::exit(64);
         }
     }

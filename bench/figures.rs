@@ -100,8 +100,9 @@ fn timed(act: impl FnOnce()) -> f64 {
     began.elapsed().as_secs_f64() * 1000.0
 }
 
-fn median(sorted: &[f64]) -> f64 {
-    sorted[sorted.len() / 2]
+pub fn median(sorted: &[f64]) -> f64 {
+    let (below, above) = ((sorted.len() - 1) / 2, sorted.len() / 2);
+    f64::midpoint(sorted[below], sorted[above])
 }
 
 /// System calls of the launching process in one launch with its teardown, by name. Not the child's:

@@ -1,12 +1,17 @@
-//! The system calls that nginx makes for its requests, counted by ktrace(1): in capability mode and bare.
+//! The system calls that nginx and redis make for their requests, counted by ktrace(1): in capability mode and bare.
 
 use crate::capsicum::{NGINX, nginx_conf, worker};
 use crate::fixture::{Daemon, Own, ask, sh, until};
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
 const PROGRAM: &str = "/usr/local/sbin/nginx";
 const WWW: &str = "/usr/local/www/jrtest-capsicum";
+const REDIS: &str = "/usr/local/bin/redis-server";
+const DATA: &str = "/var/db/redis/jrtest";
 const REQUESTS: usize = 200;
+/// So many that what it does once a second is nothing beside them.
+const REDIS_REQUESTS: usize = 2000;
 
 type Calls = BTreeMap<String, usize>;
 
@@ -54,19 +59,29 @@ fn ask_for(port: u16) {
 
 /// How often the worker of this jail makes each system call for the requests.
 fn counted(jail: &str, port: u16) -> Calls {
+    let mut calls = calls_of(&worker(jail), || ask_for(port));
+    // The C library's allocator gives memory back as time goes by, not by request.
+    for name in ["mmap", "munmap", "madvise"] {
+        let number = calls.remove(name).unwrap_or(0);
+        assert!(number < REQUESTS / 20, "{name}: {number}");
+    }
+    calls
+}
+
+/// How often this process makes each system call for what it is asked.
+fn calls_of(pid: &str, ask_for: impl Fn()) -> Calls {
     let trace = "/tmp/jrtest-ktrace";
-    let pid = worker(jail);
     let waits = || sh(&format!("ps -o wchan= -p {pid}"));
     let rests = || {
-        until("the worker's rest", || {
+        until("the daemon's rest", || {
             ["kqread", "select"].contains(&waits().as_str())
         })
     };
     // What it does once only is done before.
-    ask_for(port);
+    ask_for();
     rests();
     sh(&format!("ktrace -t c -f {trace} -p {pid}"));
-    ask_for(port);
+    ask_for();
     rests();
     sh("ktrace -C");
     let text = sh(&format!(
@@ -76,11 +91,6 @@ fn counted(jail: &str, port: u16) -> Calls {
     for line in text.lines() {
         let name = line.split('(').next().unwrap();
         *calls.entry(name.to_string()).or_default() += 1;
-    }
-    // The C library's allocator gives memory back as time goes by, not by request.
-    for name in ["mmap", "munmap", "madvise"] {
-        let number = calls.remove(name).unwrap_or(0);
-        assert!(number < REQUESTS / 20, "{name}: {number}");
     }
     calls
 }
@@ -176,4 +186,97 @@ fn only_a_clock_that_is_a_device_costs_a_system_call_more_in_capability_mode() {
         assert_eq!(confined, bare_ones, "{mode} {devices}");
     }
     clean();
+}
+
+/// One after the other on one connection, so that the server waits between them.
+fn ask_redis(port: u16) {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    for _ in 0..REDIS_REQUESTS / 2 {
+        for (request, answer) in [("SET one 1\r\n", "+OK\r\n"), ("GET one\r\n", "$1\r\n1\r\n")] {
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut told = vec![0; answer.len()];
+            stream.read_exact(&mut told).unwrap();
+            assert_eq!(told, answer.as_bytes());
+        }
+    }
+}
+
+/// Calls for a request, of the server and not of its own clock: once a second it looks after itself.
+fn of_redis(pid: &str, port: u16) -> Calls {
+    let mut calls = calls_of(pid, || ask_redis(port));
+    calls.retain(|_, number| {
+        *number = (*number + REDIS_REQUESTS / 4) / (REDIS_REQUESTS / 2);
+        *number > 0
+    });
+    calls
+}
+
+#[test]
+fn redis_makes_the_same_system_calls_in_capability_mode_and_bare() {
+    if !std::path::Path::new(REDIS).exists() {
+        println!("SKIP redis_makes_the_same_system_calls: needs {REDIS}");
+        return;
+    }
+    let words = |port| {
+        let data = format!("{DATA}/{port}");
+        sh(&format!("install -d -o redis -g redis {DATA} {data}"));
+        [
+            "--port",
+            port,
+            "--dir",
+            &data,
+            "--logfile",
+            "",
+            "--appendonly",
+            "yes",
+            "--save",
+            "",
+            "--hz",
+            "1",
+            "--dynamic-hz",
+            "no",
+        ]
+        .map(str::to_string)
+    };
+    let args = words("16381").map(|word| format!("{word:?}")).join(", ");
+    let own = format!(
+        "pidfile = \"/var/run/jrtest-redis-capsicum.pid\"\nargs = [{args}]\n[proccontrol]\ntrace = \"enable\"\n\n[[listen]]"
+    );
+    let edits = [
+        ("127.0.0.1:6379", "127.0.0.1:16381"),
+        ("\n[[listen]]", &own),
+    ];
+    let Some(confined) = Daemon::start("redis-capsicum", REDIS, Own::Edited(&edits), "") else {
+        return;
+    };
+    let mut bare = std::process::Command::new(REDIS)
+        .args(words("16382"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    for port in ["16381", "16382"] {
+        until("its data", || {
+            ask(&format!("127.0.0.1:{port}"), b"PING\r\n", "\r\n") == "+PONG\r\n"
+        });
+    }
+    let inside = sh(&format!("pgrep -j {} .", confined.jail()));
+    for clock in Clock::choice(&["TSC", "ACPI"]) {
+        let _clock = Clock::set(&clock);
+        let (confined, bare) = (
+            of_redis(&inside, 16381),
+            of_redis(&bare.id().to_string(), 16382),
+        );
+        println!("{clock}, for a SET and a GET: {confined:?}");
+        assert!(
+            ["read", "write", "kevent"]
+                .iter()
+                .all(|name| bare.contains_key(*name)),
+            "{bare:?}"
+        );
+        assert_eq!(confined, bare, "{clock}");
+    }
+    sh(&format!("kill {}", bare.id()));
+    bare.wait().unwrap();
+    confined.stops_and_leaves_nothing();
+    sh(&format!("rm -r {DATA}"));
 }
