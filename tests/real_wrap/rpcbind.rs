@@ -50,13 +50,27 @@ fn a_server_of_the_host_registers_with_the_wrapped_rpcbind_and_only_root_has_its
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
-    until("the registration", || {
-        rpcinfo("-p 127.0.0.1").contains(NUMBER)
-    });
-    assert!(rpcinfo("-s").contains("superuser"));
+    // Both of its versions, the second of which it leaves there when it ends.
+    let versions = || {
+        let list = rpcinfo("-p 127.0.0.1");
+        let own = list
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        own.filter(|words| words.first() == Some(&NUMBER)).count()
+    };
+    until("the registration", || versions() == 2);
+    let said = rpcinfo("-s");
+    let owned = said
+        .lines()
+        .any(|line| line.contains(NUMBER) && line.contains("superuser"));
+    assert!(owned, "{said}");
     sh(&format!("kill {}", quotad.id()));
     quotad.wait().unwrap();
-    assert!(!rpcinfo("-p").contains(NUMBER));
+    // What root registered is root's to take back, and that is told by the socket alone.
+    let taken = as_a_user(&format!("-d {NUMBER} 2"));
+    assert!(versions() > 0 && !taken.ends_with("\n0"), "{taken}");
+    let taken = rpcinfo(&format!("-d {NUMBER} 2"));
+    assert!(versions() == 0 && taken == "0", "{taken}");
     // A restart has a socket of its own, and a stop leaves none.
     let which = || (socket().ino(), socket().ctime(), socket().ctime_nsec());
     let before = which();

@@ -28,6 +28,9 @@ const ROUND: [&str; 21] = [
     "status",
 ];
 
+/// What a daemon says that can't load the kernel's RPC from inside a jail; its profile tells of it.
+const NO_MODULE: &str = "rpcbind: failed to load krpc module";
+
 /// Pids differ, how often the wait for one is told, and, as `wrap` says, where it is looked for in a
 /// directory of the daemon's own.
 fn kind(host: &Host, said: &Said, program: &str) -> String {
@@ -38,7 +41,7 @@ fn kind(host: &Host, said: &Said, program: &str) -> String {
     let text = text.replace(&own, &format!("/var/run/{name}.pid"));
     let lines = text
         .lines()
-        .filter(|line| !line.starts_with("Waiting for PIDS"));
+        .filter(|line| !line.starts_with("Waiting for PIDS") && !line.starts_with(NO_MODULE));
     let mut kind = format!("{}", said.status);
     for line in lines {
         kind.push('\n');
