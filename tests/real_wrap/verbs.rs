@@ -28,7 +28,8 @@ const ROUND: [&str; 21] = [
     "status",
 ];
 
-/// What a daemon says that can't load the kernel's RPC from inside a jail; its profile tells of it.
+/// What rpcbind says in a jail that may neither load the kernel's RPC nor ask whether it is there, as on kernels
+/// that ask PRIV_KLD_STAT of modfind(2); its profile tells of it.
 const NO_MODULE: &str = "rpcbind: failed to load krpc module";
 
 /// Pids differ, how often the wait for one is told, and, as `wrap` says, where it is looked for in a
