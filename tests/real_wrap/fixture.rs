@@ -98,6 +98,11 @@ impl Host {
 
     /// With another rc.d script in the place of its own.
     pub fn with_script(service: &Service, script: Option<&str>) -> Option<Host> {
+        Host::installed_by(install, service, script)
+    }
+
+    /// With another way for jailrun to come to the host.
+    pub fn installed_by(install: fn(), service: &Service, script: Option<&str>) -> Option<Host> {
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
         let name = service.name;
         if !Path::new(service.program).exists() {
@@ -273,6 +278,11 @@ pub fn here(below: &str) -> PathBuf {
 
 /// As the port does it.
 pub fn install() {
+    stage("/");
+}
+
+/// The same below another directory.
+pub fn stage(root: &str) {
     let built = |variable: &str, usual: &str| std::env::var(variable).unwrap_or(usual.to_string());
     let jailrun = built("JAILRUN_BIN", env!("CARGO_BIN_EXE_jailrun"));
     let jailrunctl = built("JAILRUNCTL_BIN", env!("CARGO_BIN_EXE_jailrunctl"));
@@ -280,9 +290,10 @@ pub fn install() {
     let script = format!(
         "rm -rf /tmp/jrtest-built; mkdir /tmp/jrtest-built; cd /tmp/jrtest-built; \
          cp {jailrun} jailrun; cp {jailrunctl} jailrunctl; : >libjailrun_preopen.so; \
-         make -C {} install-files BUILT=/tmp/jrtest-built STAGE=/tmp/jrtest-built/stage && \
+         make -C {} install-files DESTDIR={} BUILT=/tmp/jrtest-built STAGE=/tmp/jrtest-built/stage && \
          rm -r /tmp/jrtest-built",
-        here("").display()
+        here("").display(),
+        root.trim_end_matches('/')
     );
     sh(&script);
 }

@@ -17,6 +17,8 @@ mod lives;
 #[cfg(target_os = "freebsd")]
 mod package;
 #[cfg(target_os = "freebsd")]
+mod pkg;
+#[cfg(target_os = "freebsd")]
 mod verbs;
 
 #[cfg(not(target_os = "freebsd"))]
