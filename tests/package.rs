@@ -181,6 +181,18 @@ fn only_the_packages_own_deletion_on_its_own_host_unwraps_and_a_failure_is_said_
     let (status, text) = run("DEINSTALL", &[]);
     assert_eq!(status, 0);
     assert!(text.contains("remove jailrun's block"), "{text}");
+    // A deletion that looked like an upgrade is seen when the program is gone, and nowhere else.
+    let links = stage.0.join("libexec/jailrun");
+    fs::create_dir_all(&links).unwrap();
+    std::os::unix::fs::symlink(stage.path("sbin/jailrunctl"), links.join("there")).unwrap();
+    std::os::unix::fs::symlink(stage.path("bin/jailrun"), links.join("web@nginx")).unwrap();
+    assert_eq!(run("POST-DEINSTALL", &[("PKG_ROOTDIR", "/mnt")]), nothing);
+    let told = format!(
+        "jailrun: nginx is still wrapped, and won't start until jailrun is installed again or \
+         {} loses jailrun's block\n",
+        stage.path("etc/rc.conf.d/nginx")
+    );
+    assert_eq!(run("POST-DEINSTALL", &[("PKG_UPGRADE", "true")]), (0, told));
 }
 
 /// share/offer for a prefix of the stage's, on a host that is a jail or isn't.

@@ -90,6 +90,11 @@ impl Host {
 
     /// With another rc.d script in the place of its own.
     pub fn with_script(service: &Service, script: Option<&str>) -> Option<Host> {
+        Host::installed_by(install, service, script)
+    }
+
+    /// With another way for jailrun to come to the host.
+    pub fn installed_by(install: fn(), service: &Service, script: Option<&str>) -> Option<Host> {
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
         let name = service.name;
         if !Path::new(service.program).exists() {

@@ -31,6 +31,11 @@ pub fn library() -> Option<PathBuf> {
 
 /// As the port does it.
 pub fn install() {
+    stage("/");
+}
+
+/// The same below another directory.
+pub fn stage(root: &str) {
     let built = |variable: &str, usual: &str| std::env::var(variable).unwrap_or(usual.to_string());
     let jailrun = built("JAILRUN_BIN", env!("CARGO_BIN_EXE_jailrun"));
     let jailrunctl = built("JAILRUNCTL_BIN", env!("CARGO_BIN_EXE_jailrunctl"));
@@ -39,9 +44,10 @@ pub fn install() {
     let script = format!(
         "rm -rf /tmp/jrtest-built; mkdir /tmp/jrtest-built; cd /tmp/jrtest-built; \
          cp {jailrun} jailrun; cp {jailrunctl} jailrunctl; cp {library} libjailrun_preopen.so; \
-         make -C {} install-files BUILT=/tmp/jrtest-built STAGE=/tmp/jrtest-built/stage && \
+         make -C {} install-files DESTDIR={} BUILT=/tmp/jrtest-built STAGE=/tmp/jrtest-built/stage && \
          rm -r /tmp/jrtest-built",
-        here("").display()
+        here("").display(),
+        root.trim_end_matches('/')
     );
     sh(&script);
 }

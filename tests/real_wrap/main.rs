@@ -19,6 +19,8 @@ mod lives;
 #[cfg(target_os = "freebsd")]
 mod package;
 #[cfg(target_os = "freebsd")]
+mod pkg;
+#[cfg(target_os = "freebsd")]
 mod rpcbind;
 #[cfg(target_os = "freebsd")]
 mod verbs;
