@@ -277,7 +277,7 @@ fn a_local_socket_of_a_caller_is_no_way_into_the_jail() {
         fds: fds.clone(),
         ..start
     };
-    for (who, input) in [(Start::user(1001, 1001), "pipe"), (Start::root(), "socket")] {
+    for who in [Start::user(1001, 1001), Start::root()] {
         let start = start(who);
         let fine = (String::new(), Ending::Exited(0));
         assert_eq!(told(&world, "x", None, &start), fine);
@@ -289,7 +289,7 @@ fn a_local_socket_of_a_caller_is_no_way_into_the_jail() {
             run(kernel, &request, &BTreeMap::new()).code()
         });
         let executed = report.world.executed.last().unwrap();
-        assert_eq!(executed.fds[0], (0, input.to_string()));
+        assert_eq!(executed.fds[0], (0, "pipe".to_string()));
     }
 }
 
