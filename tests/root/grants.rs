@@ -92,6 +92,10 @@ fn a_writable_directory_must_have_the_owner_and_mode_that_are_asked_for() {
             ", mode = \"0700\"",
             "/var/log/www has the mode 0750, not 0700; run: install -d -o root -m 0700 /var/log/www",
         ),
+        (
+            ", owner = \"root\", mode = \"0750\"",
+            "/var/log/www is not owned by root; run: install -d -o root -g 80 -m 0750 /var/log/www",
+        ),
         (", owner = \"nosuch\"", "no user nosuch on this host"),
     ] {
         assert_eq!(refusal(&world, &rw(more)), words);
