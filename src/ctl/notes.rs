@@ -119,12 +119,31 @@ pub fn of_place(path: &str, profile: &Profile) -> Option<String> {
 
 /// Of the host that it was planned for.
 pub fn of_host(prepared: &Prepared) -> Vec<String> {
-    let note = |path: &String| {
-        format!(
-            "{path}: every user of the host can enter it: a service that was taken over can leave \
-             set-user-ID programs there for them"
-        )
+    let (host, profile) = (&prepared.host, &prepared.profile);
+    let mut notes: Vec<String> = host
+        .enterable_writables(profile)
+        .map(|(writable, granted)| of_enterable(&writable.path, granted.stat.mode))
+        .collect();
+    let linkable = host.linkable_writables(profile);
+    if !linkable.is_empty() {
+        notes.push(format!(
+            "{}: the service can put links to any file of the host there: no program of root's on the host \
+             (newsyslog, chown -R) may work there by name",
+            linkable.join(", ")
+        ));
+    }
+    notes
+}
+
+fn of_enterable(path: &str, mode: u32) -> String {
+    let can = match mode & 1 {
+        0 => format!(
+            "its owner can open it to every user of the host, whatever its mode ({mode:04o}) says now"
+        ),
+        _ => "every user of the host can enter it".to_string(),
     };
-    let enterable = prepared.host.enterable_writables(&prepared.profile);
-    enterable.iter().map(note).collect()
+    format!(
+        "{path}: {can}: a service that was taken over can leave set-user-ID programs there for them; closed \
+         by a directory of root's above it (0750, of a group that may enter), or a file system mounted nosuid"
+    )
 }

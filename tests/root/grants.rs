@@ -461,17 +461,3 @@ fn the_table_of_mounts_is_read_only_where_a_directory_is_granted() {
     );
     assert_eq!(asks(&with("ro = [\"/etc\", \"/bin\"]")), 1);
 }
-
-#[test]
-fn writable_directories_that_everybody_can_enter_are_named() {
-    let mut world = World::freebsd();
-    world
-        .dir("/srv/open", 0o755, 80, 80)
-        .dir("/srv/shut", 0o750, 80, 80);
-    world
-        .dir("/srv/deep", 0o700, 0, 0)
-        .dir("/srv/deep/in", 0o755, 80, 80);
-    let lines = with("rw = [\"/srv/open\", \"/srv/shut\", \"/srv/deep/in\"]");
-    let (host, _) = look(&world, &lines, 0, None).unwrap();
-    assert_eq!(host.enterable_writables(&profile(&lines)), ["/srv/open"]);
-}
