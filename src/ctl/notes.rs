@@ -1,7 +1,7 @@
 //! What a profile may say, and does something else than one would think. Each was seen on a kernel.
 
 use super::plan::Prepared;
-use crate::profile::{Mode, Network, Profile};
+use crate::profile::{Listen, Mode, Network, Profile};
 use crate::run::{is_administrators, profile_places};
 use std::net::IpAddr;
 
@@ -28,13 +28,14 @@ pub fn of(profile: &Profile) -> Vec<String> {
         notes.extend(of_network(family, network));
     }
     notes.extend(of_capability_mode(profile));
-    for listen in &profile.listen {
-        if listen.kind.is_unix() && listen.mode & 0o002 != 0 {
-            notes.push(format!(
-                "{}: everybody on the host may connect (mode {:04o})",
-                listen.address, listen.mode
-            ));
-        }
+    let everybodys = |listen: &&Listen| listen.kind.is_unix() && listen.mode & 0o002 != 0;
+    for listen in profile.listen.iter().filter(everybodys) {
+        notes.push(format!(
+            "{}: everybody on the host may connect (mode {:04o}), and whoever does can hand the service \
+             directories of the host, where it then acts as {} outside of the jail: mode = \"0660\" in a \
+             directory whose group may connect, or \"0600\"",
+            listen.address, listen.mode, profile.user
+        ));
     }
     if profile.proccontrol.trace_is_open() {
         notes.push(
