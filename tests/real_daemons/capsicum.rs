@@ -364,9 +364,7 @@ fn tar_lists_and_extracts_into_its_directory_and_nowhere_else() {
         sh("ls -d /var/spool/jrtest-escaped /tmp/jrtest-escaped 2>/dev/null || echo none"),
         "none"
     );
-    sh(&format!(
-        "rm -r /var/spool/jrtest-tar /tmp/jrtest-t /tmp/jrtest-t.tar /tmp/jrtest-e.tar"
-    ));
+    sh("rm -r /var/spool/jrtest-tar /tmp/jrtest-t /tmp/jrtest-t.tar /tmp/jrtest-e.tar");
 }
 
 /// The archive opens the directory that it is unpacked in, which is nobody's, and has a set-user-ID program in it.
