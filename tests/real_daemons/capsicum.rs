@@ -360,6 +360,8 @@ fn tar_lists_and_extracts_into_its_directory_and_nowhere_else() {
     let hostile = std::fs::read("/tmp/jrtest-e.tar").unwrap();
     let refused = filter("tar", &edits, &extract, &hostile);
     assert!(!refused.status.success(), "{}", said(&refused));
+    // By tar, and by no launcher.
+    assert!(said(&refused).contains("tar: "), "{}", said(&refused));
     assert_eq!(
         sh("ls -d /var/spool/jrtest-escaped /tmp/jrtest-escaped 2>/dev/null || echo none"),
         "none"
@@ -380,7 +382,7 @@ fn what_an_archive_leaves_in_tars_directory_is_out_of_others_reach() {
     let from = "/tmp/jrtest-u";
     for is_closed in [true, false] {
         sh(&format!(
-            "rm -rf {spool} {from}; mkdir -m 777 {from}; install -o nobody -m 4755 /usr/bin/id {from}/id; \
+            "rm -rf {spool} {from}; mkdir -m 755 {from}; install -o nobody -m 4755 /usr/bin/id {from}/id; \
              tar -C {from} -cf {from}.tar .; {}",
             install.join("; ")
         ));
@@ -393,8 +395,11 @@ fn what_an_archive_leaves_in_tars_directory_is_out_of_others_reach() {
         assert!(done.status.success(), "{}", said(&done));
         assert_eq!(
             sh(&format!("stat -f '%Su %p' {spool}/files {spool}/files/id")),
-            "nobody 40777\nnobody 104755"
+            "nobody 40755\nnobody 104755"
         );
+        // It is in nobody's way afterwards.
+        let listed = filter("tar", &[(real, spool)], &[], &archive);
+        assert!(listed.status.success(), "{}", said(&listed));
         let user = sh(&format!(
             "su -m operator -c '{spool}/files/id -un' 2>&1 || true"
         ));
