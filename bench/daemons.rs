@@ -77,8 +77,17 @@ fn nginx() -> (String, Command) {
     // Bare it is www from the start, and confined it writes its own pid into the jail.
     for (port, pid) in NGINX
         .iter()
-        .zip(["/var/run/nginx.pid", "/var/log/nginx/jailrun-bench.pid"])
+        .zip(["/var/run/nginx.pid", "/tmp/jailrun-bench-nginx.pid"])
     {
+        // In a directory of root's, where neither can make its logs.
+        for log in ["error", &port.to_string()] {
+            let log = format!("/var/log/nginx/jailrun-bench.{log}");
+            let owner = ["-o", "www", "-g", "www", "-m", "640"];
+            run(
+                "/usr/bin/install",
+                &[&owner[..], &["/dev/null", &log]].concat(),
+            );
+        }
         let text = format!(
             "pid {pid}; events {{}} error_log /var/log/nginx/jailrun-bench.error;\n\
              http {{ access_log /var/log/nginx/jailrun-bench.{port};\nserver {{ listen {port}; \

@@ -100,6 +100,35 @@ fn each_way_that_a_profile_opens_is_found_and_nothing_else_is() {
     }
 }
 
+/// Each child that tries something ends with one write, its word.
+#[test]
+fn an_attempt_that_is_killed_before_it_says_a_word_is_silenced_and_fails_the_report() {
+    let world = host(CLOSED);
+    let (report, said) = attested(&world, Faults::none());
+    assert_eq!(report.ending, Ending::Exited(0), "{said}");
+    let mut last: BTreeMap<i32, (u64, &str)> = BTreeMap::new();
+    for call in report.calls.iter().filter(|call| call.pid != report.pid) {
+        last.insert(call.pid, (call.number, call.name));
+    }
+    let words: Vec<u64> = last
+        .values()
+        .filter(|(_, name)| *name == "write")
+        .map(|(number, _)| *number)
+        .collect();
+    assert!(words.len() > 30, "{words:?}");
+    for call in [words[1], words[words.len() / 2], words[words.len() - 1]] {
+        let (report, said) = attested(&world, Faults::none().kill(call));
+        assert_eq!(report.ending, Ending::Exited(1), "{said}");
+        assert_eq!(said.matches(" SILENCED ").count(), 1, "{said}");
+        assert!(
+            said.contains("signal 9 ended it before it said a word"),
+            "{said}"
+        );
+        assert!(said.contains("1 silenced"), "{said}");
+        assert_eq!(report.world.differences(&world), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn what_is_listed_with_its_reason_passes() {
     let [top, _, jail, _] = CLOSED;

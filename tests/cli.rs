@@ -433,3 +433,41 @@ fn the_simulated_kernel_is_not_linked_into_jailrun() {
         assert!(!holds(&launcher, mark) && holds(&other, mark), "{mark}");
     }
 }
+
+/// Of the profile alone: what stands behind "good" is no business of this.
+#[test]
+fn a_local_socket_that_everybody_may_connect_to_is_noted_and_one_of_a_group_is_not() {
+    let place = std::env::temp_dir().join(format!("jailrun-listen-{}", std::process::id()));
+    std::fs::create_dir_all(&place).unwrap();
+    let file = place.join("listen.toml");
+    let notes = |socket: &str| {
+        let text = format!(
+            "program = \"/bin/sh\"\nuser = \"www\"\n[capsicum]\nmode = \"off\"\n[[listen]]\nname = \"u\"\n{socket}"
+        );
+        std::fs::write(&file, text).unwrap();
+        let said = jailrunctl(&["check", &file.display().to_string()]);
+        let lines = said.lines().filter(|line| line.contains("may connect"));
+        lines.map(str::to_string).collect::<Vec<String>>()
+    };
+    let unix = |more: &str| {
+        notes(&format!(
+            "proto = \"unix\"\naddr = \"/var/run/u.sock\"\n{more}"
+        ))
+    };
+    assert_eq!(
+        unix("mode = \"0666\""),
+        [
+            "listen: note: /var/run/u.sock: everybody on the host may connect (mode 0666), and whoever does can \
+          hand the service directories of the host, where it then acts as www outside of the jail: mode = \
+          \"0660\" in a directory whose group may connect, or \"0600\""
+        ]
+    );
+    for more in ["", "mode = \"0660\"", "mode = \"0600\"\nowner = \"www\""] {
+        assert_eq!(unix(more), Vec::<String>::new(), "{more}");
+    }
+    assert_eq!(
+        notes("proto = \"udp\"\naddr = \"127.0.0.1:5353\"\n"),
+        Vec::<String>::new()
+    );
+    std::fs::remove_dir_all(place).unwrap();
+}

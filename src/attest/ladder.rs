@@ -5,7 +5,7 @@ use super::table::{self, Attempt};
 use super::{Seen, Shared, Target};
 use crate::error::Error;
 use crate::kernel::attack::Attack;
-use crate::kernel::{At, Errno, Failure, Fd, Kernel, Open, Pid, signal};
+use crate::kernel::{At, Ending, Errno, Failure, Fd, Kernel, Open, Pid, signal};
 use crate::launch::capability::highest;
 use crate::launch::child;
 use crate::plan::ChildPlan;
@@ -37,12 +37,25 @@ pub fn climb<K: Attack>(
         jail: target.jail.as_deref(),
         passed,
     };
-    match descend(kernel, ears, &what, place, act)? {
-        None => Ok(Seen::NotShown(
-            "it didn't come to an end within a minute".to_string(),
-        )),
-        Some(text) => Ok(read(&text, attempt)),
-    }
+    Ok(match descend(kernel, ears, &what, place, act)? {
+        Answer::Said(text) => read(&text, attempt),
+        Answer::Mute(Ending::Signalled(signal)) => {
+            Seen::Cut(format!("signal {signal} ended it before it said a word"))
+        }
+        Answer::Mute(Ending::Exited(status)) => {
+            Seen::Cut(format!("it ended with status {status} and without a word"))
+        }
+        Answer::Late => Seen::Late,
+    })
+}
+
+/// What came of a process that went where a service is. It has a word in any case: where there is none, somebody
+/// saw to that, and the service's other processes are its user's too (kill(2)).
+pub enum Answer {
+    Said(String),
+    Mute(Ending),
+    /// It didn't come to an end in its time.
+    Late,
 }
 
 /// Where somebody goes, as whom, and confined by what.
@@ -54,15 +67,15 @@ pub struct Place<'a> {
     pub passed: Option<(Fd, Fd)>,
 }
 
-/// Has a process of its own act where a service is, and hears what that has to say; `None` if it
-/// doesn't come to an end. Of the socket it is given its number there.
+/// Has a process of its own act where a service is, and hears what that has to say. Of the socket it is
+/// given its number there.
 pub fn descend<K, F>(
     kernel: &mut K,
     ears: &mut Ears,
     what: &str,
     place: Place<'_>,
     act: F,
-) -> Result<Option<String>, Error>
+) -> Result<Answer, Error>
 where
     K: Kernel,
     F: FnOnce(&mut K, Option<Fd>) -> String + Send + 'static,
@@ -84,16 +97,18 @@ where
     ears.child(kernel, reader).map_err(step)?;
     let heard = hear(kernel, ears, reader);
     ears.forget_child(kernel);
-    // It has said all that it will, or never ends by itself.
-    end(kernel, pid).map_err(step)?;
+    // It has said all that it will, or never ends by itself. One that closed the pipe without a word is ending
+    // already, and our signal changes nothing of how (exit1 in sys/kern/kern_exit.c).
+    let ending = end(kernel, pid).map_err(step)?;
     kernel.close(reader).map_err(step)?;
     let Some(said) = heard? else {
-        return Ok(None);
+        return Ok(Answer::Late);
     };
     let text = String::from_utf8_lossy(&said).into_owned();
     match text.strip_prefix('s') {
         Some(stopped) => Err(stopped_at(stopped)),
-        None => Ok(Some(text)),
+        None if text.is_empty() => Ok(Answer::Mute(ending)),
+        None => Ok(Answer::Said(text)),
     }
 }
 
@@ -134,12 +149,13 @@ fn hear<K: Kernel>(kernel: &mut K, ears: &mut Ears, reader: Fd) -> Result<Option
     Ok(Some(buffer.get(..count).unwrap_or_default().to_vec()))
 }
 
-fn end<K: Kernel>(kernel: &mut K, pid: Pid) -> Result<(), Failure> {
+fn end<K: Kernel>(kernel: &mut K, pid: Pid) -> Result<Ending, Failure> {
     match kernel.kill(pid, signal::KILL) {
         Err(failure) if failure.errno != Errno::ESRCH => return Err(failure),
         _ => {}
     }
-    kernel.waitpid(Some(pid), true).map(drop)
+    let ended = kernel.waitpid(Some(pid), true)?;
+    Ok(ended.map_or(Ending::Signalled(signal::KILL), |(_, ending)| ending))
 }
 
 /// In the child: descriptors, the ladder, the act, and a word about it. None of them begins as the word
@@ -177,6 +193,9 @@ fn words(seen: Seen) -> String {
         Seen::Open(text) => format!("o{text}"),
         Seen::Nothing(text) => format!("n{text}"),
         Seen::NotShown(text) => format!("x{text}"),
+        Seen::Cut(text) => format!("c{text}"),
+        // Nobody says so of himself.
+        Seen::Late => "l".to_string(),
         Seen::Refused(failure) => told('r', &failure, failure.call),
     }
 }
@@ -236,6 +255,7 @@ fn read(text: &str, attempt: &Attempt) -> Seen {
         Some('o') => Seen::Open(rest.to_string()),
         Some('n') => Seen::Nothing(rest.to_string()),
         Some('x') => Seen::NotShown(rest.to_string()),
+        Some('l') => Seen::Late,
         // Which call said it stands behind the errno's words.
         Some('r') => {
             let what = lines.next().unwrap_or_default().to_string();
@@ -245,6 +265,6 @@ fn read(text: &str, attempt: &Attempt) -> Seen {
                 text: what,
             })
         }
-        _ => Seen::NotShown("it ended without a word".to_string()),
+        _ => Seen::Cut(rest.to_string()),
     }
 }

@@ -31,6 +31,10 @@ pub enum Seen {
     Nothing(String),
     /// Why it shows nothing here.
     NotShown(String),
+    /// It ended before it had a word to say, as whoever is in the jail can have it end: how.
+    Cut(String),
+    /// It came to no end, as whoever is in the jail can have it stop.
+    Late,
 }
 
 /// An attempt's outcome: a call that is refused ends it.

@@ -2,7 +2,7 @@
 
 use super::{Seen, Target, Tried, nothing, open};
 use crate::kernel::attack::Attack;
-use crate::kernel::{FileKind, Filesystem, Ids, JailValue, Kernel, Open};
+use crate::kernel::{Ending, FileKind, Filesystem, Ids, JailValue, Kernel, Open, Waited};
 
 const WHEEL: u32 = 0;
 /// Looked through for set-user-ID programs at most, in directories and files.
@@ -50,11 +50,22 @@ pub fn setuid_program<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
             break;
         }
     }
-    // A program that waits for something is not waited for.
-    let _ = kernel.kill(child, crate::kernel::signal::KILL);
-    kernel.waitpid(Some(child), true)?;
+    let state = kernel.waitpid_untraced()?;
+    if !matches!(state, Some((_, Waited::Ended(_)))) {
+        // A program that waits for something is not waited for.
+        let _ = kernel.kill(child, crate::kernel::signal::KILL);
+        kernel.waitpid(Some(child), true)?;
+    }
+    let is_silenced = matches!(
+        state,
+        Some((_, Waited::Stopped(_) | Waited::Ended(Ending::Signalled(_))))
+    );
     match saved {
         Some(uid) if uid != own => open(format!("{program} ran as uid {uid}")),
+        // Maybe before it ran at all.
+        Some(_) if is_silenced && !target.is_throwaway => {
+            Ok(Seen::Cut(format!("{program} was ended or stopped")))
+        }
         Some(_) => nothing(format!("{program} ran as the service's user")),
         None => Ok(Seen::NotShown(format!("{program} can't be watched"))),
     }

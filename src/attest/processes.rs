@@ -52,7 +52,11 @@ pub fn debug_sibling<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
         Waited::Ended(crate::kernel::Ending::Exited(errno)) => {
             return Err(Failure::new("ptrace", Errno(errno)));
         }
-        Waited::Ended(_) => return Ok(Seen::NotShown("the sibling was killed".into())),
+        Waited::Ended(_) => return Ok(Seen::Cut("its sibling was killed".into())),
+        // Exec stops it with SIGTRAP. Any other was sent, maybe before it was traced.
+        Waited::Stopped(signal) if signal != crate::kernel::signal::TRAP => {
+            return Ok(Seen::Cut("its sibling was stopped".into()));
+        }
         // A traced process that is stopped takes no SIGKILL (tdsendsignal in sys/kern/kern_sig.c): it goes
         // with its tracer, which ends after this.
         Waited::Stopped(_) => kernel.ptrace_read(sibling),

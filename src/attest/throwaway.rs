@@ -2,8 +2,7 @@
 //! runs but what holds it, and which goes when all was tried.
 
 use super::ladder::climb;
-use super::table::ATTEMPTS;
-use super::verdict::{Found, judge};
+use super::verdict::{Found, in_turn};
 use super::{Shared, Target};
 use crate::error::Error;
 use crate::host::{self, Purpose};
@@ -258,12 +257,9 @@ fn attempts<K: Attack>(
     profile: &Profile,
 ) -> Result<Vec<Found>, Error> {
     let target = Shared::new(target);
-    let mut all = Vec::new();
-    for attempt in ATTEMPTS {
-        let seen = climb(kernel, ears, attempt, &target)?;
-        all.push(judge(attempt, seen, &profile.test.attest_open));
-    }
-    Ok(all)
+    in_turn(&profile.test.attest_open, |attempt| {
+        climb(kernel, ears, attempt, &target)
+    })
 }
 
 /// What stands on the host while it is attested, to be reached from inside or not.

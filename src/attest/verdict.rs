@@ -1,7 +1,9 @@
 //! What an attempt's answer amounts to, and what all of them do. Pure.
+//! Whoever is in the jail must not be able to have a report pass: an answer that he could prevent counts against.
 
 use super::Seen;
-use super::table::Attempt;
+use super::table::{ATTEMPTS, Attempt};
+use crate::error::Error;
 use crate::kernel::Errno;
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ pub enum Verdict {
     Listed(String),
     /// The answer is none that an attempt of this kind is refused with: nobody knows what it means.
     Odd(Errno),
+    /// It was ended or held up before it had an answer, which a service that was taken over can do.
+    Silenced,
     NotAttested,
 }
 
@@ -25,13 +29,14 @@ impl Verdict {
             Verdict::Open => "OPEN",
             Verdict::Listed(_) => "open, as listed",
             Verdict::Odd(_) => "ODD",
+            Verdict::Silenced => "SILENCED",
             Verdict::NotAttested => "not attested",
         }
     }
 
     /// Neither known to be closed, nor meant to be open.
     pub fn is_hole(&self) -> bool {
-        matches!(self, Verdict::Open | Verdict::Odd(_))
+        matches!(self, Verdict::Open | Verdict::Odd(_) | Verdict::Silenced)
     }
 }
 
@@ -44,6 +49,38 @@ pub struct Found {
     pub detail: String,
 }
 
+/// All attempts, one after the other. After one that came to no end none is made: each would take as long.
+pub fn in_turn(
+    listed: &BTreeMap<String, String>,
+    mut make: impl FnMut(&'static Attempt) -> Result<Seen, Error>,
+) -> Result<Vec<Found>, Error> {
+    let mut all = Vec::new();
+    let mut late: Option<&str> = None;
+    for attempt in ATTEMPTS {
+        let seen = match late {
+            Some(name) => Seen::NotShown(format!("not tried, since {name} came to no end")),
+            None => make(attempt)?,
+        };
+        if seen == Seen::Late {
+            late = Some(attempt.name);
+        }
+        all.push(judge(attempt, seen, listed));
+    }
+    Ok(all)
+}
+
+/// Without a threshold nothing may be open that isn't listed. Where nothing could be attested, or not all
+/// that was tried had its say, nothing passes.
+pub fn passes(all: &[Found], threshold: Option<u64>) -> bool {
+    if all.iter().any(|found| found.verdict == Verdict::Silenced) {
+        return false;
+    }
+    match threshold {
+        Some(least) => score(all) >= least,
+        None => score(all) > 0 && !all.iter().any(|found| found.verdict.is_hole()),
+    }
+}
+
 pub fn judge(attempt: &'static Attempt, seen: Seen, listed: &BTreeMap<String, String>) -> Found {
     let open = || match listed.get(attempt.name) {
         Some(reason) => Verdict::Listed(reason.clone()),
@@ -53,6 +90,11 @@ pub fn judge(attempt: &'static Attempt, seen: Seen, listed: &BTreeMap<String, St
         Seen::Open(detail) => (open(), detail),
         Seen::Nothing(detail) => (Verdict::Refused(None), detail),
         Seen::NotShown(detail) => (Verdict::NotAttested, detail),
+        Seen::Cut(detail) => (Verdict::Silenced, detail),
+        Seen::Late => {
+            let detail = "it came to no end within a minute";
+            (Verdict::Silenced, detail.to_string())
+        }
         Seen::Refused(failure) if attempt.is_refused_by(failure.errno) => {
             (Verdict::Refused(Some(failure.errno)), failure.to_string())
         }
@@ -93,7 +135,7 @@ pub fn needless<'a>(all: &[Found], listed: &'a BTreeMap<String, String>) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::{ATTEMPTS, by_name};
+    use super::super::table::by_name;
     use super::*;
     use crate::kernel::Failure;
 
@@ -137,6 +179,46 @@ mod tests {
         ];
         assert_eq!(score(&all), 50);
         assert_eq!(score(&all[2..]), 0);
+    }
+
+    #[test]
+    fn one_attempt_that_was_silenced_fails_the_report_whatever_the_threshold() {
+        let all = |silenced: Option<&str>| {
+            let made = |attempt: &Attempt| match silenced == Some(attempt.name) {
+                true => Ok(Seen::Cut("signal 9".to_string())),
+                false => Ok(Seen::Nothing(String::new())),
+            };
+            in_turn(&BTreeMap::new(), made).unwrap_or_default()
+        };
+        let (good, bad) = (all(None), all(Some("route")));
+        assert_eq!(bad.len(), ATTEMPTS.len());
+        for threshold in [None, Some(0), Some(50)] {
+            assert!(passes(&good, threshold));
+            assert!(!passes(&bad, threshold));
+        }
+        assert_eq!(score(&good), 100);
+        assert!(score(&bad) < 100);
+    }
+
+    #[test]
+    fn after_an_attempt_that_came_to_no_end_none_is_made_and_nothing_passes() {
+        let mut made = Vec::new();
+        let all = in_turn(&BTreeMap::new(), |attempt| {
+            made.push(attempt.name);
+            Ok(match made.len() {
+                3 => Seen::Late,
+                _ => Seen::Nothing(String::new()),
+            })
+        });
+        let all = all.unwrap_or_default();
+        assert_eq!(made.len(), 3);
+        assert_eq!(all.len(), ATTEMPTS.len());
+        assert_eq!(all[2].verdict, Verdict::Silenced);
+        let words = format!("not tried, since {} came to no end", made[2]);
+        let is_untried =
+            |found: &Found| found.verdict == Verdict::NotAttested && found.detail == words;
+        assert!(all[3..].iter().all(is_untried));
+        assert!(!passes(&all, Some(0)));
     }
 
     #[test]

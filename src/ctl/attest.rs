@@ -20,7 +20,7 @@ pub mod on {
     use super::super::json::Json;
     use super::super::{Trouble, print};
     use crate::attest::throwaway::{self, Attested};
-    use crate::attest::verdict::{Found, Verdict, needless, score};
+    use crate::attest::verdict::{Found, Verdict, needless, passes, score};
     use crate::instances::{self, Status};
     use crate::kernel::attack::Attack;
     use crate::profile::Profile;
@@ -86,15 +86,6 @@ pub mod on {
         }
     }
 
-    /// Without a threshold nothing may be open that isn't listed. Where nothing could be attested,
-    /// nothing passes.
-    fn passes(all: &[Found], threshold: Option<u64>) -> bool {
-        match threshold {
-            Some(least) => score(all) >= least,
-            None => score(all) > 0 && !all.iter().any(|found| found.verdict.is_hole()),
-        }
-    }
-
     struct Report<'a> {
         word: &'a str,
         is_live: bool,
@@ -128,7 +119,8 @@ pub mod on {
             print(
                 out,
                 format!(
-                    "{}: {} attested: score {}; {} refused, {} open as listed, {} open, {} odd, {} not attested",
+                    "{}: {} attested: score {}; {} refused, {} open as listed, {} open, {} odd, {} silenced, \
+                     {} not attested",
                     self.word,
                     self.what(),
                     score(all),
@@ -136,6 +128,7 @@ pub mod on {
                     count(|verdict| matches!(verdict, Verdict::Listed(_))),
                     count(|verdict| *verdict == Verdict::Open),
                     count(|verdict| matches!(verdict, Verdict::Odd(_))),
+                    count(|verdict| *verdict == Verdict::Silenced),
                     count(|verdict| *verdict == Verdict::NotAttested),
                 ),
             )
@@ -183,6 +176,11 @@ pub mod on {
                 errno.name(),
                 attempt.tries
             ),
+            Verdict::Silenced => format!(
+                "{word}: {} was silenced ({detail}), which a service that was taken over can do: whether it can {} \
+                 is open. attest --throwaway tries it where no service is",
+                attempt.name, attempt.tries
+            ),
             _ => format!(
                 "{word}: a service that was taken over can {} ({detail}): {}. Closed by {}",
                 attempt.tries, attempt.hole, attempt.closes
@@ -199,9 +197,9 @@ pub mod on {
             Verdict::Listed(reason) => Json::text(reason),
             _ => Json::Null,
         };
-        let closes = match found.verdict.is_hole() {
-            true => Json::text(found.attempt.closes),
-            false => Json::Null,
+        let closes = match &found.verdict {
+            Verdict::Open | Verdict::Odd(_) => Json::text(found.attempt.closes),
+            _ => Json::Null,
         };
         Json::Object(vec![
             ("name", Json::text(found.attempt.name)),

@@ -1,7 +1,7 @@
 //! What a profile may say, and does something else than one would think. Each was seen on a kernel.
 
 use super::plan::Prepared;
-use crate::profile::{Mode, Network, Profile};
+use crate::profile::{Listen, Mode, Network, Profile};
 use crate::run::{is_administrators, profile_places};
 use std::net::IpAddr;
 
@@ -28,13 +28,14 @@ pub fn of(profile: &Profile) -> Vec<String> {
         notes.extend(of_network(family, network));
     }
     notes.extend(of_capability_mode(profile));
-    for listen in &profile.listen {
-        if listen.kind.is_unix() && listen.mode & 0o002 != 0 {
-            notes.push(format!(
-                "{}: everybody on the host may connect (mode {:04o})",
-                listen.address, listen.mode
-            ));
-        }
+    let everybodys = |listen: &&Listen| listen.kind.is_unix() && listen.mode & 0o002 != 0;
+    for listen in profile.listen.iter().filter(everybodys) {
+        notes.push(format!(
+            "{}: everybody on the host may connect (mode {:04o}), and whoever does can hand the service \
+             directories of the host, where it then acts as {} outside of the jail: mode = \"0660\" in a \
+             directory whose group may connect, or \"0600\"",
+            listen.address, listen.mode, profile.user
+        ));
     }
     if profile.proccontrol.trace_is_open() {
         notes.push(
@@ -119,12 +120,31 @@ pub fn of_place(path: &str, profile: &Profile) -> Option<String> {
 
 /// Of the host that it was planned for.
 pub fn of_host(prepared: &Prepared) -> Vec<String> {
-    let note = |path: &String| {
-        format!(
-            "{path}: every user of the host can enter it: a service that was taken over can leave \
-             set-user-ID programs there for them"
-        )
+    let (host, profile) = (&prepared.host, &prepared.profile);
+    let mut notes: Vec<String> = host
+        .enterable_writables(profile)
+        .map(|(writable, granted)| of_enterable(&writable.path, granted.stat.mode))
+        .collect();
+    let linkable = host.linkable_writables(profile);
+    if !linkable.is_empty() {
+        notes.push(format!(
+            "{}: the service can put links to any file of the host there: no program of root's on the host \
+             (newsyslog, chown -R) may work there by name",
+            linkable.join(", ")
+        ));
+    }
+    notes
+}
+
+fn of_enterable(path: &str, mode: u32) -> String {
+    let can = match mode & 1 {
+        0 => format!(
+            "its owner can open it to every user of the host, whatever its mode ({mode:04o}) says now"
+        ),
+        _ => "every user of the host can enter it".to_string(),
     };
-    let enterable = prepared.host.enterable_writables(&prepared.profile);
-    enterable.iter().map(note).collect()
+    format!(
+        "{path}: {can}: a service that was taken over can leave set-user-ID programs there for them; closed \
+         by a directory of root's above it (0750, of a group that may enter), or a file system mounted nosuid"
+    )
 }

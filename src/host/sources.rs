@@ -26,7 +26,7 @@ pub fn look<K: Kernel>(
     }
     for writable in &profile.root.rw {
         let granted = source(walker, &writable.path, Owner::Anybody)
-            .map_err(|error| with_remedy(error, writable))?;
+            .map_err(|error| with_remedy(error, writable, service))?;
         judge(&granted, writable, service, owners)?;
         // What was checked is the path that is written, not where a package's link leads.
         if profile.root.root_writes && granted.path != writable.path {
@@ -109,12 +109,12 @@ fn judge(
     let owner = writable.owner.as_ref().and_then(|name| owners.get(name));
     if owner.is_some_and(|uid| *uid != granted.stat.uid) {
         let words = format!("{path} is not owned by {}", name_of(writable));
-        return Err(with_remedy(Error::Profile(words), writable));
+        return Err(with_remedy(Error::Profile(words), writable, service));
     }
     if let Some(mode) = writable.mode.filter(|mode| *mode != granted.stat.mode) {
         let found = granted.stat.mode;
         let words = format!("{path} has the mode {found:04o}, not {mode:04o}");
-        return Err(with_remedy(Error::Profile(words), writable));
+        return Err(with_remedy(Error::Profile(words), writable, service));
     }
     if !writable.untrusted && !is_trusted(&granted.stat, service) {
         return Err(Error::Profile(format!(
@@ -134,16 +134,25 @@ fn name_of(writable: &Writable) -> &str {
 }
 
 /// The command that makes the directory as the profile wants it, where it says how.
-fn with_remedy(error: Error, writable: &Writable) -> Error {
+fn with_remedy(error: Error, writable: &Writable, service: &Service) -> Error {
     let (owner, path) = (name_of(writable), &writable.path);
-    match (error, writable.mode) {
-        (Error::Profile(words), _) if writable.owner.is_none() && writable.mode.is_none() => {
-            Error::Profile(words)
-        }
-        (Error::Profile(words), mode) => Error::Profile(format!(
-            "{words}; run: install -d -o {owner} -m {:04o} {path}",
-            mode.unwrap_or(0o755)
+    let mode = match (writable.mode, &writable.owner) {
+        (None, None) => return error,
+        (mode, _) => mode.unwrap_or(0o755),
+    };
+    // The service gets into a directory of another's by its group, where others can't.
+    let group = match mode & 0o011 == 0o010 && !is_user(owner, service) {
+        true => format!(" -g {}", service.gid),
+        false => String::new(),
+    };
+    match error {
+        Error::Profile(words) => Error::Profile(format!(
+            "{words}; run: install -d -o {owner}{group} -m {mode:04o} {path}"
         )),
-        (other, _) => other,
+        other => other,
     }
+}
+
+fn is_user(name: &str, service: &Service) -> bool {
+    name == service.user.name || name == service.user.uid.to_string()
 }

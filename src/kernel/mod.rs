@@ -724,6 +724,7 @@ pub mod signal {
     pub const HUP: i32 = 1;
     pub const INT: i32 = 2;
     pub const QUIT: i32 = 3;
+    pub const TRAP: i32 = 5;
     pub const ABRT: i32 = 6;
     pub const KILL: i32 = 9;
     pub const PIPE: i32 = 13;

@@ -8,6 +8,7 @@ pub mod listing;
 pub mod report;
 pub mod socket;
 pub mod tree;
+pub mod writable;
 
 use crate::closure::Closure;
 use crate::error::Error;
@@ -70,7 +71,7 @@ pub struct Granted {
     /// Links that lead there from the profile's path, each with its text.
     pub links: Vec<(String, String)>,
     pub stat: Stat,
-    /// Whether every user of the host can get there.
+    /// Whether every user of the host can get there, or could once its owner has opened it.
     pub is_enterable: bool,
 }
 
@@ -108,22 +109,6 @@ impl Made {
 pub fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above)
         .is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
-}
-
-impl Host {
-    /// Writable directories that every user of the host can enter: what the service leaves there, he can
-    /// use. By the profile's paths.
-    pub fn enterable_writables(&self, profile: &crate::profile::Profile) -> Vec<String> {
-        let paths = profile.root.rw.iter().map(|rw| &rw.path);
-        paths
-            .filter(|path| {
-                self.sources
-                    .get(*path)
-                    .is_some_and(|granted| granted.is_enterable)
-            })
-            .cloned()
-            .collect()
-    }
 }
 
 /// One thing to do. Its Display is the only wording there is of it.

@@ -25,7 +25,8 @@ pub struct Found {
     pub stat: Stat,
     /// Links that were followed, each with its text, in order.
     pub links: Vec<(String, String)>,
-    /// Whether anybody may search all directories on the way, and itself if it is one.
+    /// Whether anybody may search all directories on the way, and itself if it is one, or could if its
+    /// owner opened it.
     pub is_enterable: bool,
 }
 
@@ -356,8 +357,8 @@ impl<'a, F: Files> Walker<'a, F> {
                         false => Seen::File(identity),
                     },
                 );
-                let is_enterable =
-                    self.is_enterable(&path) && (!is_directory || stat.mode & 1 != 0);
+                let is_shut = is_directory && stat.mode & 1 == 0 && stat.uid == 0;
+                let is_enterable = self.is_enterable(&path) && !is_shut;
                 Ok(Last::Found(Found {
                     path,
                     fd,

@@ -13,7 +13,7 @@ mod propose;
 pub mod question;
 mod walk;
 
-use crate::attest::ladder::{Place, descend};
+use crate::attest::ladder::{Answer as Heard, Place, descend};
 use crate::attest::throwaway::plan_of;
 use crate::error::Error;
 use crate::kernel::attack::Attack;
@@ -170,9 +170,9 @@ where
     });
     ears.close(kernel);
     match said? {
-        Some(said) if !said.is_empty() => Ok(said),
-        // The jail was removed, and whoever was in it was killed.
-        _ => Err(gone(&what)),
+        Heard::Said(said) => Ok(said),
+        // The jail was removed, and whoever was in it was killed; or somebody in it did that.
+        Heard::Mute(_) | Heard::Late => Err(gone(&what)),
     }
 }
 

@@ -23,6 +23,8 @@ mod reports;
 #[cfg(target_os = "freebsd")]
 mod shipped;
 #[cfg(target_os = "freebsd")]
+mod silenced;
+#[cfg(target_os = "freebsd")]
 mod unconfined;
 #[cfg(target_os = "freebsd")]
 mod why;

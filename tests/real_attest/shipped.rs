@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 const NEEDS: &str = "
     user() { pw usershow $1 >/dev/null 2>&1 || pw useradd $1 -u $2 -d /nonexistent -s /usr/sbin/nologin; }
     user www 80; user redis 535; user mosquitto 885
-    place() { test -d $2 || install -d -o $1 -m 750 $2; }
-    place nobody /var/spool/jailrun-fetch; place nobody /var/spool/jailrun-tar
-    place www /var/log/nginx; place www /var/log/lighttpd
-    place redis /var/db/redis; place redis /var/log/redis; place mosquitto /var/db/mosquitto
+    place() { test -d $3 || install -d -o $1 -g $2 -m 750 $3; }
+    for spool in /var/spool/jailrun-fetch /var/spool/jailrun-tar; do
+        place root wheel $spool; place nobody nobody $spool/files
+    done
+    place root www /var/log/nginx; place root www /var/log/lighttpd
+    place redis redis /var/db/redis; place root redis /var/log/redis; place mosquitto mosquitto /var/db/mosquitto
     mkdir -p /usr/local/www/jailrun /usr/local/etc/nginx /usr/local/etc/lighttpd \\
         /usr/local/etc/mosquitto /tftpboot /var/cron/tabs
     for file in /etc/resolv.conf /etc/hosts.allow /usr/local/etc/redis.conf; do

@@ -1,7 +1,7 @@
 //! The system calls that nginx and redis make for their requests, counted by ktrace(1): in capability mode and bare.
 
-use crate::capsicum::{NGINX, nginx_conf, worker};
-use crate::fixture::{Daemon, Own, ask, sh, until};
+use crate::capsicum::{NGINX, NGINX_LOGS, nginx_conf, worker};
+use crate::fixture::{Daemon, Own, ask, logs, sh, until};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
@@ -118,6 +118,9 @@ fn confined(changes: &[(&str, &str)]) -> Option<Daemon> {
     sh(&format!(
         "mkdir -p {WWW}; echo from-a-file >{WWW}/index.html"
     ));
+    if std::path::Path::new(PROGRAM).exists() {
+        logs("www", &NGINX_LOGS);
+    }
     let changes = [NGINX, changes].concat();
     let conf = nginx_conf(18082, "", "");
     Daemon::start("nginx-capsicum", PROGRAM, Own::Edited(&changes), &conf)

@@ -1,6 +1,7 @@
 //! The shipped profiles in capability mode. Each daemon's processes are asked for it, serve, and end.
 
-use crate::fixture::{Daemon, ETC, Own, ask, filter, said, sh, until};
+use crate::fixture::{Daemon, ETC, Own, ask, filter, logs, said, sh, until};
+use std::path::Path;
 
 /// Every process of the jail is in capability mode, as the kernel says.
 fn is_confined(daemon: &Daemon) {
@@ -26,7 +27,7 @@ fn redis_passes_a_session_and_keeps_its_data_in_capability_mode() {
         ask("127.0.0.1:16380", words.as_bytes(), "\0").contains(wanted)
     };
     let big = "x".repeat(1 << 20);
-    if std::path::Path::new("/usr/local/bin/redis-server").exists() {
+    if Path::new("/usr/local/bin/redis-server").exists() {
         sh("rm -rf /var/db/redis/jrtest; install -d -o redis -g redis /var/db/redis/jrtest");
     }
     for round in 1..=2 {
@@ -98,6 +99,11 @@ pub const NGINX: &[(&str, &str)] = &[
     ),
 ];
 
+pub const NGINX_LOGS: [&str; 2] = [
+    "/var/log/nginx/jrtest-error.log",
+    "/var/log/nginx/jrtest.log",
+];
+
 pub fn nginx_conf(port: u16, page: &str, more: &str) -> String {
     format!(
         "{more}events {{}}\nerror_log /var/log/nginx/jrtest-error.log;\nhttp {{ sendfile on; \
@@ -123,6 +129,9 @@ fn nginx_serves_logs_reloads_and_survives_its_workers_death_in_capability_mode()
         "mkdir -p {www}; echo from-a-file >{www}/index.html; head -c 3000000 /dev/random >{www}/large"
     ));
     let program = "/usr/local/sbin/nginx";
+    if Path::new(program).exists() {
+        logs("www", &NGINX_LOGS);
+    }
     let conf = nginx_conf(18082, "before", "");
     let Some(nginx) = Daemon::start("nginx-capsicum", program, Own::Edited(NGINX), &conf) else {
         return;
@@ -154,8 +163,11 @@ fn nginx_serves_logs_reloads_and_survives_its_workers_death_in_capability_mode()
     .unwrap();
     nginx.signal("HUP");
     until("the new configuration", || get("/page").ends_with("after"));
-    sh("mv /var/log/nginx/jrtest.log /var/log/nginx/jrtest.log.0");
-    nginx.signal("USR1");
+    let turn =
+        "/var/log/nginx/jrtest.log www:www 640 7 * @T00 C /var/run/jrtest-nginx-capsicum.pid 30";
+    sh(&format!(
+        "echo '{turn}' >/tmp/jrtest-turn; newsyslog -F -f /tmp/jrtest-turn; rm /tmp/jrtest-turn"
+    ));
     until("the new log", || {
         get("/turned");
         sh("grep -c 'GET /turned' /var/log/nginx/jrtest.log || true") != "0"
@@ -216,6 +228,13 @@ fn lighttpd_serves_files_and_logs_in_capability_mode() {
     let www = "/usr/local/www/jrtest-lighttpd-c";
     sh(&format!("mkdir -p {www}; echo a-file >{www}/index.html"));
     let program = "/usr/local/sbin/lighttpd";
+    if Path::new(program).exists() {
+        let names = [
+            "/var/log/lighttpd/jrtest-a.log",
+            "/var/log/lighttpd/jrtest-e.log",
+        ];
+        logs("www", &names);
+    }
     let Some(lighttpd) = Daemon::start("lighttpd-capsicum", program, own, config) else {
         return;
     };
@@ -315,10 +334,11 @@ fn base_programs_are_filters_in_capability_mode() {
 
 #[test]
 fn tar_lists_and_extracts_into_its_directory_and_nowhere_else() {
-    let into = "/var/spool/jrtest-tar";
-    let edits = [("/var/spool/jailrun-tar", into)];
+    let into = "/var/spool/jrtest-tar/files";
+    let edits = [("/var/spool/jailrun-tar", "/var/spool/jrtest-tar")];
     sh(&format!(
-        "rm -rf {into} /tmp/jrtest-t; install -d -o nobody -m 0750 {into}; mkdir -p /tmp/jrtest-t/d; \
+        "rm -rf {into} /tmp/jrtest-t; mkdir -p /var/spool/jrtest-tar; install -d -o nobody -m 0750 {into}; \
+         mkdir -p /tmp/jrtest-t/d; \
          cd /tmp/jrtest-t; echo a >a; echo b >d/b; ln -s a l; ln a h; tar -cf ../jrtest-t.tar .; \
          tar -cPf ../jrtest-e.tar -s '|^a$|../jrtest-escaped|' -s '|^h$|/tmp/jrtest-escaped|' a d/b h"
     ));
@@ -340,11 +360,52 @@ fn tar_lists_and_extracts_into_its_directory_and_nowhere_else() {
     let hostile = std::fs::read("/tmp/jrtest-e.tar").unwrap();
     let refused = filter("tar", &edits, &extract, &hostile);
     assert!(!refused.status.success(), "{}", said(&refused));
+    // By tar, and by no launcher.
+    assert!(said(&refused).contains("tar: "), "{}", said(&refused));
     assert_eq!(
         sh("ls -d /var/spool/jrtest-escaped /tmp/jrtest-escaped 2>/dev/null || echo none"),
         "none"
     );
-    sh(&format!(
-        "rm -r {into} /tmp/jrtest-t /tmp/jrtest-t.tar /tmp/jrtest-e.tar"
-    ));
+    sh("rm -r /var/spool/jrtest-tar /tmp/jrtest-t /tmp/jrtest-t.tar /tmp/jrtest-e.tar");
+}
+
+/// The archive opens the directory that it is unpacked in, which is nobody's, and has a set-user-ID program in it.
+#[test]
+fn what_an_archive_leaves_in_tars_directory_is_out_of_others_reach() {
+    let shipped = include_str!("../../profiles/tar.toml");
+    let (real, spool) = ("/var/spool/jailrun-tar", "/var/spool/jrtest-tar");
+    let install: Vec<String> = shipped
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     install"))
+        .map(|rest| format!("install{}", rest.replace(real, spool)))
+        .collect();
+    let from = "/tmp/jrtest-u";
+    for is_closed in [true, false] {
+        sh(&format!(
+            "rm -rf {spool} {from}; mkdir -m 755 {from}; install -o nobody -m 4755 /usr/bin/id {from}/id; \
+             tar -C {from} -cf {from}.tar .; {}",
+            install.join("; ")
+        ));
+        if !is_closed {
+            sh(&format!("chmod 755 {spool}"));
+        }
+        let archive = std::fs::read(format!("{from}.tar")).unwrap();
+        let extract = ["/usr/bin/tar", "-xpf", "-"];
+        let done = filter("tar", &[(real, spool)], &extract, &archive);
+        assert!(done.status.success(), "{}", said(&done));
+        assert_eq!(
+            sh(&format!("stat -f '%Su %p' {spool}/files {spool}/files/id")),
+            "nobody 40755\nnobody 104755"
+        );
+        // It is in nobody's way afterwards.
+        let listed = filter("tar", &[(real, spool)], &[], &archive);
+        assert!(listed.status.success(), "{}", said(&listed));
+        let user = sh(&format!(
+            "su -m operator -c '{spool}/files/id -un' 2>&1 || true"
+        ));
+        let is_out_of_reach = user.contains("Permission denied");
+        assert_eq!(is_out_of_reach, is_closed, "{user}");
+        assert!(is_closed || user == "nobody", "{user}");
+    }
+    sh(&format!("rm -r {spool} {from} {from}.tar"));
 }

@@ -1,12 +1,14 @@
 //! One test a daemon. What it answers was put there by the test, or is its protocol's own.
 
-use crate::fixture::{Daemon, ETC, Own, ask, sh, until};
+use crate::fixture::{Daemon, ETC, Own, ask, logs, sh, until};
+use std::path::Path;
 
 #[test]
 fn nginx_serves_files_reloads_stops_and_leaves_nothing() {
     let config = |page: &str| {
         format!(
-            "events {{}}\nhttp {{ server {{ listen 127.0.0.1:18080;\n\
+            "events {{}}\nerror_log /var/log/nginx/jrtest-d.error;\nhttp {{ access_log /var/log/nginx/jrtest-d.log;\n\
+             server {{ listen 127.0.0.1:18080;\n\
              location = /page {{ return 200 '{page}'; }}\n\
              location / {{ root /usr/local/www/jrtest; }}\n\
              location /host/ {{ alias /; }} }} }}\n"
@@ -17,6 +19,15 @@ fn nginx_serves_files_reloads_stops_and_leaves_nothing() {
         "mkdir -p /usr/local/www/jrtest; echo from-a-file >/usr/local/www/jrtest/index.html";
     sh(mkdir);
     let program = "/usr/local/sbin/nginx";
+    if Path::new(program).exists() {
+        logs(
+            "www",
+            &[
+                "/var/log/nginx/jrtest-d.error",
+                "/var/log/nginx/jrtest-d.log",
+            ],
+        );
+    }
     let Some(nginx) = Daemon::start("nginx", program, Own::Including(&more), &config("before"))
     else {
         return;
@@ -44,7 +55,7 @@ fn nginx_serves_files_reloads_stops_and_leaves_nothing() {
     nginx.signal("HUP");
     until("the new configuration", || get("/page").ends_with("after"));
     nginx.stops_and_leaves_nothing();
-    sh("rm -r /usr/local/www/jrtest");
+    sh("rm -r /usr/local/www/jrtest /var/log/nginx/jrtest-d.*");
 }
 
 #[test]
@@ -117,6 +128,9 @@ fn lighttpd_serves_files_with_the_modules_it_loads_stops_and_leaves_nothing() {
         "mkdir -p /usr/local/www/jrtest-lighttpd; echo a-file >/usr/local/www/jrtest-lighttpd/index.html",
     );
     let program = "/usr/local/sbin/lighttpd";
+    if Path::new(program).exists() {
+        logs("www", &["/var/log/lighttpd/jrtest.log"]);
+    }
     let Some(lighttpd) = Daemon::start("lighttpd", program, own, config) else {
         return;
     };

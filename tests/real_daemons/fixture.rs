@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const ADMINISTRATORS: &str = "/usr/local/etc/jailrun/profiles";
+pub const ADMINISTRATORS: &str = "/usr/local/etc/jailrun/profiles";
 const PACKAGES: &str = "/usr/local/share/jailrun/profiles";
 /// Configurations of the tests', which the daemons read.
 pub const ETC: &str = "/usr/local/etc/jrtest";
@@ -66,8 +66,8 @@ impl Daemon {
             println!("SKIP real_daemons {name}: needs {program}");
             return None;
         }
-        let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-        for directory in [ADMINISTRATORS, PACKAGES, ETC] {
+        let alone = alone();
+        for directory in [PACKAGES, ETC] {
             std::fs::create_dir_all(directory).unwrap();
         }
         let installed = install();
@@ -141,10 +141,8 @@ fn edited(name: &str, changes: &[(&str, &str)]) -> String {
 
 /// What a shipped filter, with these changes, makes of the input, by its own command or by another one.
 pub fn filter(name: &str, changes: &[(&str, &str)], words: &[&str], input: &[u8]) -> Output {
-    let _alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-    for directory in [ADMINISTRATORS, PACKAGES] {
-        std::fs::create_dir_all(directory).unwrap();
-    }
+    let _alone = alone();
+    std::fs::create_dir_all(PACKAGES).unwrap();
     let installed = install();
     let path = format!("{ADMINISTRATORS}/jrtest-{name}.toml");
     std::fs::write(&path, edited(name, changes)).unwrap();
@@ -161,6 +159,21 @@ pub fn filter(name: &str, changes: &[(&str, &str)], words: &[&str], input: &[u8]
         std::fs::remove_file(file).unwrap();
     }
     output
+}
+
+pub fn alone() -> MutexGuard<'static, ()> {
+    let guard = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    std::fs::create_dir_all(ADMINISTRATORS).unwrap();
+    guard
+}
+
+/// The daemon's own logs in a directory of root's, which the daemon can't make there.
+pub fn logs(user: &str, paths: &[&str]) {
+    for path in paths {
+        sh(&format!(
+            "install -o {user} -g {user} -m 640 /dev/null {path}"
+        ));
+    }
 }
 
 fn pidfile(name: &str) -> String {
@@ -190,7 +203,7 @@ fn first_launch() {
     std::fs::remove_file(path).unwrap();
 }
 
-fn jailrun(words: &[&str]) -> Command {
+pub fn jailrun(words: &[&str]) -> Command {
     let program =
         std::env::var_os("JAILRUN_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_jailrun").into());
     let mut jailrun = Command::new(program);

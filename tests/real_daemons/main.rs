@@ -17,6 +17,8 @@ mod capsicum;
 mod daemons;
 #[cfg(target_os = "freebsd")]
 mod fixture;
+#[cfg(target_os = "freebsd")]
+mod logs;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]

@@ -11,6 +11,7 @@ mod log;
 mod presets;
 mod setid;
 mod stale;
+mod writable;
 
 use jailrun::host::{Purpose, survey};
 use jailrun::kernel::Ending;
