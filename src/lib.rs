@@ -31,6 +31,7 @@ pub mod launch;
 pub mod link;
 pub mod login_conf;
 pub mod permit;
+pub mod pkg;
 pub mod plan;
 pub mod profile;
 pub mod record;
