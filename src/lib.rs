@@ -30,6 +30,7 @@ pub mod kernel;
 pub mod launch;
 pub mod link;
 pub mod login_conf;
+pub mod package;
 pub mod permit;
 pub mod pkg;
 pub mod plan;
