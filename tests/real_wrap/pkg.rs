@@ -283,6 +283,45 @@ fn a_deletion_that_pkg_calls_an_upgrade_leaves_a_service_that_doesnt_start_and_s
     packaged.leaves_nothing();
 }
 
+#[test]
+fn an_upgrade_in_two_steps_leaves_the_service_running_and_the_new_version_looks_after_it() {
+    let Some(packaged) = Packaged::with_inetd() else {
+        return;
+    };
+    let host = packaged.host();
+    host.wrap();
+    host.does("start");
+    let supervisor = host.supervisor();
+    // As pkg has it where the new version can't be laid over the old one: both scripts are told of an upgrade.
+    let said = sh("env PKG_UPGRADE=true pkg delete -y jailrun 2>&1");
+    assert!(said.contains("jailrun: inetd is still wrapped"), "{said}");
+    assert!(!Path::new("/usr/local/bin/jailrun").exists());
+    assert!(host.inside().contains("inetd"), "{}", host.inside());
+    sh(&format!("pkg add -q {MADE}/jailrun-2.pkg"));
+    assert_eq!(host.supervisor(), supervisor);
+    for verb in ["status", "reload"] {
+        host.does(verb);
+        assert_eq!(host.supervisor(), supervisor, "{verb}");
+    }
+    host.does("restart");
+    let restarted = host.supervisor();
+    assert_ne!(restarted, supervisor);
+    assert!(host.inside().contains("inetd") && host.outside().is_empty());
+    // A deletion by hand unwraps it; what still runs is the next installation's to stop and to wrap.
+    sh("pkg delete -qy jailrun");
+    assert!(host.inside().contains("inetd"), "{}", host.inside());
+    sh(&format!("pkg add -q {MADE}/jailrun-1.pkg"));
+    assert_eq!(host.verb("status").status, 1);
+    assert!(sh("jailrunctl list").contains("inetd"));
+    sh("jailrunctl stop inetd && ! jls -q name | grep inetd");
+    host.wrap();
+    host.does("start");
+    assert!(host.inside().contains("inetd") && host.outside().is_empty());
+    host.does("stop");
+    sh("pkg delete -y jailrun");
+    packaged.leaves_nothing();
+}
+
 /// What a package's script tries, and where it writes down what came of it.
 const TRIES: &str = r#"
     log=/var/db/jrtest_hook/log
