@@ -1,6 +1,6 @@
 //! pkg(8), asked by the only place that runs it: with an empty environment, with nothing open but the pipe for
-//! its answer, for half a minute at most. What it says is only handed on; whoever asks judges it. Nothing of it
-//! runs any more when this returns.
+//! its answer, for half a minute at most. What it says is only handed on; whoever asks judges it. It has ended
+//! when this returns.
 
 use crate::error::Error;
 use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open, Pid, Watch, signal};
