@@ -292,9 +292,8 @@ pub struct World {
     pub groups: BTreeMap<String, u32>,
     pub rctl_rules: Vec<String>,
     pub behaviours: BTreeMap<String, Behaviour>,
-    /// What programs write to their standard output, by their arguments, and the status after it.
+    /// What programs say, by their arguments, with the status after it; and what pkg(8) says by itself of.
     pub answers: BTreeMap<Vec<String>, (Vec<u8>, i32)>,
-    /// What pkg(8) knows of.
     pub packages: Vec<super::Installed>,
     /// What a program listens on, and how many milliseconds after its start.
     pub listens: BTreeMap<String, Vec<(Protocol, SocketAddr, u64)>>,
