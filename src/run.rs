@@ -8,6 +8,7 @@ use crate::front::copy::Pipes;
 use crate::front::{self, Between, Stay};
 use crate::kernel::{Kernel, Severity};
 use crate::link;
+use crate::package;
 use crate::permit::{Caller, Permit, Wish, authorize};
 use crate::profile::parse::{Source, includes};
 use crate::profile::values::is_name;
@@ -102,6 +103,7 @@ pub fn permit<K: Kernel>(
         link::may_use(caller)?;
     }
     let mut profile = read(kernel, &request.profile, request.instance.as_deref())?;
+    package::grant(kernel, &mut profile, caller)?;
     let mut gids = Vec::new();
     for name in profile.access.groups.iter().filter(|_| !caller.is_root()) {
         let found = match name.parse() {

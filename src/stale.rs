@@ -4,10 +4,10 @@
 
 use crate::error::Error;
 use crate::instances;
-use crate::kernel::{At, Ending, Errno, Failure, Fd, FileKind, Kernel, Open};
+use crate::kernel::{At, Ending, Errno, Failure, FileKind, Kernel};
 use crate::launch::journal::Head;
+use crate::pkg;
 use crate::run::PREFIX;
-use crate::trust::{self, Owner};
 
 /// One mounted file or directory that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,64 +105,23 @@ fn remedy<K: Kernel>(kernel: &mut K, head: &Head) -> Remedy {
     }
 }
 
-/// pkg(8) itself. /usr/sbin/pkg is another program, which offers to install it.
-pub const PKG: &str = "/usr/local/sbin/pkg";
+/// Names of packages are short.
+const LONGEST: usize = 256;
 
 /// The package that made a file, as `pkg which` says. `None`: no package did.
 ///
 /// The error is why that can't be known; pkg may wait for seconds before it says so, since only one of it
 /// uses the database at a time.
 pub fn package<K: Kernel>(kernel: &mut K, path: &str) -> Result<Option<String>, Error> {
-    let step = |failure| Error::step("ask pkg", failure);
-    let pkg = trust::open(kernel, PKG, Open::Path, Owner::Root)
-        .map_err(|distrust| Error::Profile(distrust.to_string()))?;
-    kernel.close(pkg.fd).map_err(step)?;
-    let words = [PKG, "which", "-q", path].map(str::to_string);
-    let (reader, writer) = kernel.pipe().map_err(step)?;
-    let child = kernel.fork(move |kernel| {
-        let null = kernel.openat(At::Cwd, "/dev/null", Open::Device);
-        let begun = null.and_then(|null| {
-            kernel.dup2(null, Fd(0), true)?;
-            kernel.dup2(writer, Fd(1), true)?;
-            kernel.dup2(null, Fd(2), true)?;
-            kernel.closefrom(3);
-            kernel.reset_signals()?;
-            kernel.execve(PKG, &words, &[])
-        });
-        begun.map_err(|_| 71)
-    });
-    // With our copy open the reading would have no end.
-    let closed = kernel.close(writer);
-    let said = child.and_then(|pid| closed.map(|()| pid)).and_then(|pid| {
-        let said = first_line(kernel, reader)?;
-        let (_, ending) = kernel
-            .waitpid(Some(pid), true)?
-            .ok_or(Failure::new("waitpid", Errno::ECHILD))?;
-        Ok((said, ending))
-    });
-    kernel.close(reader).map_err(step)?;
-    match said.map_err(step)? {
-        (name, Ending::Exited(0)) if !name.is_empty() => Ok(Some(name)),
-        (_, Ending::Exited(0 | 1)) => Ok(None),
-        (_, ending) => Err(Error::Profile(format!("{PKG} which {path}: {ending:?}"))),
-    }
-}
-
-/// Names of packages are short.
-const LONGEST: usize = 256;
-
-fn first_line<K: Kernel>(kernel: &mut K, pipe: Fd) -> Result<String, Failure> {
-    let mut said = Vec::new();
-    let mut buffer = [0u8; 1024];
-    loop {
-        match kernel.read(pipe, &mut buffer)? {
-            0 => break,
-            count => said.extend(buffer.iter().take(count)),
-        }
-        said.truncate(2 * LONGEST);
-    }
-    let text = String::from_utf8_lossy(&said);
+    let words = ["which", "-q", path];
+    let answer = pkg::ask(kernel, &words)?;
+    let text = String::from_utf8_lossy(&answer.said);
     let line = text.lines().next().unwrap_or_default();
     let is_printed = |letter: &char| !letter.is_control();
-    Ok(line.chars().filter(is_printed).take(LONGEST).collect())
+    let name: String = line.chars().filter(is_printed).take(LONGEST).collect();
+    match answer.ending {
+        Ending::Exited(0) if !name.is_empty() => Ok(Some(name)),
+        Ending::Exited(0 | 1) => Ok(None),
+        _ => Err(answer.refused(&words)),
+    }
 }

@@ -81,6 +81,14 @@ const DAEMONS: [&str; 17] = [
     "tar",
 ];
 
+/// The script of a package is that of one that share/host.toml describes.
+fn instance(profile: &str) -> &'static [&'static str] {
+    match profile {
+        "pkg-script" => &["--instance", "example"],
+        _ => &[],
+    }
+}
+
 fn shipped() -> Vec<String> {
     let names = fs::read_dir(here("profiles")).unwrap();
     let mut names: Vec<String> = names
@@ -124,7 +132,7 @@ fn every_shipped_profile_is_good_and_its_plan_is_as_written() {
             "./share/host.toml",
             &file,
         ]));
-        let said = jailrunctl(&["plan", &file]);
+        let said = jailrunctl(&[&["plan"], instance(&name), &[&file]].concat());
         if DAEMONS.contains(&name.as_str()) {
             assert!(said.ends_with("exit status 0\n"), "{said}");
             continue;
@@ -159,7 +167,8 @@ fn every_shipped_profile_rehearses_without_a_leak_and_its_timeline_is_as_written
         return;
     }
     for name in RUNNABLE.into_iter().chain(["memcached"]) {
-        let said = jailrunctl(&["rehearse", &format!("./profiles/{name}.toml")]);
+        let file = format!("./profiles/{name}.toml");
+        let said = jailrunctl(&[&["rehearse"], instance(name), &[&file]].concat());
         assert!(said.contains("): nothing is left behind; "), "{said}");
         is_golden(&format!("rehearse-{name}"), &without_numbers(&said));
     }

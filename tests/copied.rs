@@ -134,6 +134,39 @@ fn a_copy_gives_the_plan_of_the_host_and_runs_as_it_would_there() {
 }
 
 #[test]
+fn a_copy_has_what_pkg_says_of_the_package_on_the_host_and_of_no_other() {
+    let lines = "program = \"/bin/sh\"\nuser = \"root\"\n[root]\nclosure = \"off\"\nro = [\"/bin\"]\n\
+        root_writes = true\npackage = \"web\"\n[jail]\nallow = [\"suser\"]\n[capsicum]\nmode = \"off\"\n";
+    let [admin, _] = profile_places();
+    let mut base = World::freebsd();
+    base.dir(&admin, 0o755, 0, 0);
+    base.file(&format!("{admin}/x.toml"), 0o644, 0, 0, lines.as_bytes());
+    let mut host = base.clone();
+    host.dir("/var/db/web", 0o755, 0, 0)
+        .dir("/usr/local/share/web", 0o755, 0, 0)
+        .package("web", "1", &["/var/db/web"], &["/usr/local/share/web/x"])
+        .package("more", "1", &[], &["/usr/local/share/web/y"]);
+    let mut outcome = None;
+    Sim::run(host, &Start::root(), Faults::none(), |kernel| {
+        let prepared = prepare(kernel, &asked()).unwrap();
+        let copy = copy(kernel, base.clone(), &prepared, &asked()).unwrap();
+        outcome = Some((copy, listing(&prepared)));
+        0
+    });
+    let (copy, planned) = outcome.unwrap();
+    assert!(
+        planned.contains("it may write /var/db/web, alone"),
+        "{planned}"
+    );
+    assert!(
+        planned.contains("/usr/local/share/web is more-1's too"),
+        "{planned}"
+    );
+    assert!(copy.packages.is_empty() && !copy.answers.is_empty());
+    assert_eq!(listing(&simulated(copy, &asked()).unwrap()), planned);
+}
+
+#[test]
 fn nothing_is_changed_on_the_host_by_copying_it() {
     let host = host();
     let report = Sim::run(host.clone(), &Start::root(), Faults::none(), |kernel| {

@@ -40,6 +40,11 @@ fn source(path: &Path) -> Source {
 
 /// Reads a file and, from its directory, all that it includes.
 fn read(path: &Path) -> Result<Profile, Diagnostics> {
+    read_for(path, None)
+}
+
+/// For an instance, or for the one that its first line names.
+fn read_for(path: &Path, instance: Option<&str>) -> Result<Profile, Diagnostics> {
     let main = source(path);
     let mut included: Vec<(String, Source)> = Vec::new();
     let mut wanted = includes(&main);
@@ -52,12 +57,9 @@ fn read(path: &Path) -> Result<Profile, Diagnostics> {
             included.push((name, next));
         }
     }
-    let instance = main
-        .text
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("# instance: "));
-    Profile::from_sources(&main, &included, instance)
+    let first = main.text.lines().next();
+    let named = first.and_then(|line| line.strip_prefix("# instance: "));
+    Profile::from_sources(&main, &included, instance.or(named))
 }
 
 fn read_text(text: &str) -> Result<Profile, Diagnostics> {
@@ -95,7 +97,8 @@ fn every_shipped_profile_reads() {
         let is_part =
             shipped.text.contains("Made to be included") && !shipped.text.contains("[capsicum]");
         let outcome = match is_part {
-            false => read(&file),
+            // The script of a package is that of some package.
+            false => read_for(&file, shipped.text.contains("%i").then_some("x")),
             true => {
                 let name = file.file_stem().unwrap().to_string_lossy().into_owned();
                 let main = Source {
@@ -218,6 +221,14 @@ fn with_and_without(key: &Key) -> (String, String) {
         let with = frame.replace("[capsicum]", &format!("{}[capsicum]", line(key.example)));
         return (with, frame);
     }
+    if key.name == "package" {
+        let frame = FRAME.replace("[capsicum]", "root_writes = true\n[capsicum]");
+        let frame = format!("user = \"root\"\n{frame}[jail]\nallow = [\"suser\"]\n");
+        return (
+            frame.replace("[capsicum]", &format!("{}[capsicum]", line(key.example))),
+            frame,
+        );
+    }
     match key.section {
         "" => (format!("{}{FRAME}", line(key.example)), FRAME.to_owned()),
         "root" => (
@@ -320,6 +331,7 @@ fn planned(key: &Key, profile: &str) -> String {
         world.dir(path, mode, owner, 0);
     }
     world.interface("lo1", None).group("video", 44);
+    world.package("nginx", "1", &["/var/db/z"], &[]);
     let classes = b"daemon:memorylocked=128M:umask=027:\n";
     world.file("/etc/login.conf", 0o644, 0, 0, classes);
     let program = Elf::program(&["libc.so.7"]).bytes();
@@ -634,4 +646,52 @@ fn root_writes_only_directories_of_one_package_without_network_sockets_or_others
     let found = read_text(&other).unwrap_err().to_string();
     let words = "root_writes needs user = \"root\": it means nothing for another";
     assert!(found.contains(words), "{found}");
+}
+
+#[test]
+fn the_package_whose_directories_a_script_writes_is_named_by_the_profile_that_is_launched() {
+    let read = |package: &str, more: &str, instance: Option<&str>| {
+        let lower = format!(
+            "program = \"/bin/sh\"\nuser = \"root\"\n[root]\nclosure = \"off\"\nroot_writes = true\n\
+             package = \"{package}\"\n[capsicum]\nmode = \"off\"\n[jail]\nallow = [\"suser\"]\n"
+        );
+        let source = |name: &str, text: String| Source {
+            name: format!("{name}.toml"),
+            text,
+        };
+        let main = source("main", format!("include = [\"lower\"]\n[root]\n{more}\n"));
+        let included = [("lower".to_owned(), source("lower", lower))];
+        let read = Profile::from_sources(&main, &included, instance);
+        let read = read.map_err(|errors| errors.to_string());
+        read.map(|profile| profile.root.package.map(|package| package.name))
+    };
+    let named = |name: &str| Ok(Some(name.to_owned()));
+    assert_eq!(read("%i", "", Some("web")), named("web"));
+    assert_eq!(read("py311-%i", "", Some("web")), named("py311-web"));
+    // What is included is for any package, and needs no instance where one is named.
+    assert_eq!(read("%i", "package = \"gtk+3.0\"", None), named("gtk+3.0"));
+    assert_eq!(read("%i", "package = \"\"", None), Ok(None));
+    for (package, more, words) in [
+        ("%i", "", "lower.toml:6:11: %i needs an instance (NAME@X)"),
+        ("-a", "", "\"-a\" is not the name of a package"),
+        ("web*", "", "\"web*\" is not the name of a package"),
+        ("../web", "", "\"../web\" is not the name of a package"),
+        (
+            "x",
+            "package = \"web 1\"",
+            "main.toml:3:11: \"web 1\" is not the name of a package",
+        ),
+        (
+            "x",
+            "root_writes = false",
+            "package needs root_writes = true",
+        ),
+    ] {
+        let found = read(package, more, None).unwrap_err();
+        assert!(found.contains(words), "{package} {more}: {found}");
+    }
+    let long = "x".repeat(129);
+    let words = "is not the name of a package";
+    assert!(read(&long, "", None).unwrap_err().contains(words));
+    assert!(read(&long[1..], "", None).is_ok());
 }

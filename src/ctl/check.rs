@@ -6,6 +6,7 @@ use super::plan::{Prepared, here, simulated};
 use super::source::{Reading, Sources};
 use super::{Trouble, described, notes, print};
 use crate::error::Error;
+use crate::profile::Profile;
 use crate::profile::diagnostic::{Diagnostic, Diagnostics};
 use crate::request::Request;
 use clap::ArgMatches;
@@ -83,12 +84,26 @@ fn one(word: &str, host: Option<&str>) -> Result<Checked, Trouble> {
     if checked.is_part || profile.program.is_none() {
         return Ok(checked);
     }
+    if is_for_any_package(&sources, profile) {
+        checked.notes.push(ANY_PACKAGE.to_string());
+        return Ok(checked);
+    }
     match looked_at(word, &sources, host)? {
         None => {}
         Some(Ok(prepared)) => checked.notes.extend(notes::of_host(&prepared)),
         Some(Err(error)) => checked.refusal = Some(error.to_string()),
     }
     Ok(checked)
+}
+
+const ANY_PACKAGE: &str = "the package is named at the launch: what it may write then, tells \
+                           jailrunctl plan --instance PACKAGE";
+
+/// No host has the package that an instance will name: there is nothing to plan yet.
+fn is_for_any_package(sources: &Sources, profile: &Profile) -> bool {
+    let of_another = sources.read(Some("Y"));
+    profile.root.package.is_some()
+        && of_another.is_ok_and(|other| other.root.package != profile.root.package)
 }
 
 /// On the host that we are on, where that can be: there the files must be trusted too. On a described

@@ -5,7 +5,10 @@
 use super::Trouble;
 use super::plan::{Prepared, simulated};
 use crate::closure::linker::Abi;
-use crate::kernel::{At, Errno, Failure, FileKind, Kernel, Open, Outcome, User};
+use crate::error::Error;
+use crate::kernel::{At, Ending, Errno, Failure, FileKind, Kernel, Open, Outcome, User};
+use crate::package;
+use crate::pkg::{self, PKG};
 use crate::plan::Plan;
 use crate::profile::{Network, Profile};
 use crate::request::Request;
@@ -50,6 +53,11 @@ pub fn copy<K: Kernel>(
     copier.variables().map_err(failed)?;
     copier.accounts(&prepared.profile).map_err(failed)?;
     copier.addresses(&prepared.profile).map_err(failed)?;
+    if let Some(package) = &prepared.profile.root.package {
+        copier
+            .answers(&package.name)
+            .map_err(|error| Trouble::about(&asked.profile, &error))?;
+    }
     for path in paths(prepared) {
         copier.path(&path).map_err(failed)?;
     }
@@ -218,6 +226,28 @@ impl<K: Kernel> Copier<'_, K> {
             }
         }
         self.world.interfaces = interfaces;
+        Ok(())
+    }
+
+    /// What pkg(8) answers here, it answers there.
+    fn answers(&mut self, package: &str) -> Result<(), Error> {
+        let mut answers = Vec::new();
+        package::own(package, &mut |words| {
+            let answer = pkg::ask(self.kernel, words)?;
+            let status = match answer.ending {
+                Ending::Exited(status) => status,
+                Ending::Signalled(_) => return Err(answer.refused(words)),
+            };
+            let words: Vec<String> = words.iter().map(|word| (*word).to_string()).collect();
+            answers.push((words, answer.said.clone(), status));
+            Ok(answer)
+        })?;
+        self.world.file(PKG, 0o755, 0, 0, b"pkg");
+        for (words, said, status) in &answers {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            self.world
+                .says(&[&[PKG], words.as_slice()].concat(), said, *status);
+        }
         Ok(())
     }
 

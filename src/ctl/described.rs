@@ -98,6 +98,7 @@ impl<'a> Entry<'a> {
             "file" => &["path", "mode", "uid", "gid", "needs", "runs"],
             "link" => &["path", "target"],
             "interface" => &["name"],
+            "package" => &["name", "version", "directories", "files"],
             _ => return None,
         };
         Some(Entry {
@@ -126,6 +127,15 @@ impl<'a> Entry<'a> {
                 world.dir(&self.path()?, mode, uid, gid);
             }
             "file" => self.add_file(world)?,
+            "package" => {
+                let (directories, files) = (self.texts("directories")?, self.texts("files")?);
+                world.package(
+                    &self.text("name")?,
+                    &self.text("version")?,
+                    &directories,
+                    &files,
+                );
+            }
             "link" => drop(world.symlink(&self.path()?, &self.text("target")?)),
             _ => drop(world.interface(&self.text("name")?, None)),
         }
@@ -137,11 +147,8 @@ impl<'a> Entry<'a> {
         let bytes = match self.table.get("needs") {
             None => b"described".to_vec(),
             Some(names) => {
-                let names = names
-                    .as_array()
-                    .map(|names| names.iter().map(Value::as_str));
-                let names: Option<Vec<&str>> = names.and_then(Iterator::collect);
-                Elf::program(&names.ok_or("needs is a list of libraries")?).bytes()
+                let names = listed(names).ok_or("needs is a list of libraries")?;
+                Elf::program(&names).bytes()
             }
         };
         let (mode, uid, gid) = self.permissions(0o644)?;
@@ -157,6 +164,14 @@ impl<'a> Entry<'a> {
             Some(Value::String(text)) => Ok(text.clone()),
             Some(_) => Err(format!("{name} is a text")),
             None => Err(format!("{name} is missing")),
+        }
+    }
+
+    /// None where nothing is said.
+    fn texts(&self, name: &str) -> Result<Vec<&str>, String> {
+        match self.table.get(name) {
+            None => Ok(Vec::new()),
+            Some(value) => listed(value).ok_or(format!("{name} is a list of texts")),
         }
     }
 
@@ -189,6 +204,10 @@ impl<'a> Entry<'a> {
         };
         Ok((mode, self.id("uid", Some(0))?, self.id("gid", Some(0))?))
     }
+}
+
+fn listed(value: &Value) -> Option<Vec<&str>> {
+    value.as_array()?.iter().map(Value::as_str).collect()
 }
 
 fn behaviour_of(word: &str) -> Result<Behaviour, String> {

@@ -12,6 +12,7 @@ use crate::kernel::{
     JAIL_SYS_DISABLE, JAIL_SYS_INHERIT, JAIL_SYS_NEW, JailParameters, JailValue, Kernel, Limit,
     Procctl, Rlimit, UNLIMITED, signal,
 };
+use crate::package;
 use crate::permit::Caller;
 use crate::plan::{self, ChildPlan, Host, Plan, Step};
 use crate::profile::values::facility_name;
@@ -327,6 +328,7 @@ fn watch(prepared: &Prepared) -> Vec<String> {
         let whose = if *is_shared { "with others" } else { "alone" };
         lines.push(format!("it may write {path}, {whose}"));
     }
+    lines.extend(left_out(profile));
     lines.push(match &supervise.output {
         Output::Inherit => "its output is the caller's".to_string(),
         Output::File(path) => format!("its output is appended to {path}"),
@@ -358,6 +360,19 @@ fn watch(prepared: &Prepared) -> Vec<String> {
         supervise.stop_timeout
     ));
     lines
+}
+
+/// Of the package whose directories it may write.
+fn left_out(profile: &Profile) -> Vec<String> {
+    let package = profile.root.package.iter();
+    let lines = package.flat_map(|package| {
+        let left_out = package.left_out.iter();
+        left_out.map(|(path, why)| {
+            let why = package::reason(path, why);
+            format!("left out of the package {}: {why}", package.name)
+        })
+    });
+    lines.collect()
 }
 
 fn json(prepared: &Prepared) -> Json {

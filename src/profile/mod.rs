@@ -141,6 +141,16 @@ pub struct Root {
     pub devices: Vec<String>,
     /// Root inside may write what `rw` grants: a package's script, for that package.
     pub root_writes: bool,
+    /// Whose directories a launch adds to `rw`.
+    pub package: Option<Package>,
+}
+
+/// An installed package, by its name without a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    pub name: String,
+    /// What is of it and isn't granted, and why: known when it was looked up.
+    pub left_out: BTreeMap<String, String>,
 }
 
 /// Whether what programs need is worked out.

@@ -4,7 +4,7 @@
 
 mod jail;
 mod listen;
-mod package;
+pub mod package;
 mod root;
 mod sections;
 mod typed;
@@ -110,6 +110,8 @@ struct Reader<'a> {
     resolver: Option<Place<'a>>,
     /// Where root is allowed to write.
     root_writes: Option<Place<'a>>,
+    /// The name of a package as it is written, and where.
+    package: Option<(String, Place<'a>)>,
     user_place: Option<Place<'a>>,
     mounts: Vec<(String, Place<'a>)>,
     /// Where each address was last given.
@@ -134,6 +136,7 @@ impl<'a> Reader<'a> {
             listens: Vec::new(),
             resolver: None,
             root_writes: None,
+            package: None,
             user_place: None,
             mounts: Vec::new(),
             addresses: BTreeMap::new(),
@@ -261,6 +264,7 @@ impl<'a> Reader<'a> {
         if values::is_root(&self.profile.user) && !self.profile.may_be_root() {
             self.error_at(&user, ROOT.to_owned());
         }
+        self.check_package();
         self.check_root_writes();
         self.check_mounts();
         self.check_addresses(&main);

@@ -198,6 +198,8 @@ pub const KEYS: &[Key] = &[
         "Nodes below /dev, without patterns. No /dev when empty."),
     now(("root", "root_writes"), "boolean", "false", "true",
         "The user may be root though rw grants something: for a package's own script in that package's own directories. Needs suser in allow, no network, no sockets, nobody in [access] and no listen; rw then grants only directories of packages, which root owns."),
+    now(("root", "package"), "string", "\"\"", "\"nginx\"",
+        "Name of an installed package whose own directories are granted as rw grants them, and %i in it is the instance's: those that pkg(8) lists for it, or for its files, in places where root_writes takes directories, without any that another package is in too. What is left out, and why, jailrunctl plan tells. Needs root_writes; \"\" is none, over what an included profile says."),
     now(("root.rw", "path"), "string", "must be given", "\"/var/db/y\"",
         "Absolute path of the directory."),
     now(("root.rw", "noexec"), "boolean", "false", "true",

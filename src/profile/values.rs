@@ -192,6 +192,21 @@ pub fn account(text: &str) -> Checked<String> {
     }
 }
 
+/// A package without its version, as the ports tree names them. pkg(8) takes it for no option and no pattern.
+pub fn package(text: &str) -> Checked<String> {
+    let starts_well = text
+        .bytes()
+        .next()
+        .is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_');
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte));
+    match starts_well && is_plain && text.len() <= 128 {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{} is not the name of a package", quoted(text))),
+    }
+}
+
 /// Names that are root everywhere; what else has uid 0 is seen at launch.
 pub fn is_root(user: &str) -> bool {
     user.parse::<u32>() == Ok(0) || user == "root" || user == "toor"

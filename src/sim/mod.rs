@@ -21,6 +21,7 @@ mod jails;
 mod listeners;
 mod lookup;
 mod mounts;
+mod pkg;
 mod process;
 mod processors;
 mod sockets;
@@ -31,6 +32,7 @@ mod words;
 mod world;
 
 pub use faults::{Faults, Meddler};
+pub use pkg::Installed;
 pub use trace::Trace;
 pub use world::{
     Behaviour, Credentials, Description, Descriptor, Executed, Inode, Jail, Mount, Place, Process,

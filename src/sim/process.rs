@@ -394,6 +394,8 @@ impl World {
             .get(program)
             .or_else(|| self.behaviours.get(&host_path))
             .copied();
+        let (said, status) = self.answer(arguments).unzip();
+        let behaviour = behaviour.or(status.map(Behaviour::Exit));
         let closed: Vec<i32> = self
             .process(pid)?
             .fds
@@ -425,6 +427,10 @@ impl World {
         let executed = self.record(pid, program, host_path, arguments, environment)?;
         self.executed.push(executed.clone());
         self.process_mut(pid)?.state = State::Program;
+        if let Some(said) = said {
+            // All at once, however long: a real pipe would have it wait for its reader.
+            let _ = self.write(pid, crate::kernel::Fd(1), &said);
+        }
         Ok(executed)
     }
 

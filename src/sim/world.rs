@@ -292,6 +292,9 @@ pub struct World {
     pub groups: BTreeMap<String, u32>,
     pub rctl_rules: Vec<String>,
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// What programs say, by their arguments, with the status after it; and what pkg(8) says by itself of.
+    pub answers: BTreeMap<Vec<String>, (Vec<u8>, i32)>,
+    pub packages: Vec<super::Installed>,
     /// What a program listens on, and how many milliseconds after its start.
     pub listens: BTreeMap<String, Vec<(Protocol, SocketAddr, u64)>>,
     pub executed: Vec<Executed>,
@@ -363,6 +366,8 @@ impl World {
             groups: BTreeMap::new(),
             rctl_rules: Vec::new(),
             behaviours: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            packages: Vec::new(),
             listens: BTreeMap::new(),
             executed: Vec::new(),
             syslog: Vec::new(),

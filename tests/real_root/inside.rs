@@ -1,7 +1,7 @@
 //! What is inside a root, seen from inside.
 
 use crate::fixture::{alone, end_within, forget, jailrun, profile, run, says, sh, world};
-use jailrun::stale::PKG;
+use jailrun::pkg::PKG;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -43,7 +43,7 @@ const OWN: &str = "/var/db/jrtest-hook";
 
 fn with_hook() -> Option<Host> {
     let mut host = Host::with(&INETD)?;
-    let text = format!("include = [\"pkg-script\"]\n[root]\nrw = [\"{OWN}\"]\n");
+    let text = format!("include = [\"pkg-script\"]\n[root]\npackage = \"\"\nrw = [\"{OWN}\"]\n");
     host.change(HOOK, &text);
     Some(host)
 }

@@ -8,6 +8,7 @@ mod grants;
 mod launches;
 mod listing;
 mod log;
+mod package;
 mod presets;
 mod setid;
 mod stale;

@@ -3,8 +3,8 @@
 use super::*;
 use jailrun::ctl::stale::report;
 use jailrun::kernel::{At, Fd, JailValue, Kernel, Lock, Open, Unlink};
+use jailrun::pkg::PKG;
 use jailrun::sim::Behaviour;
-use jailrun::stale::PKG;
 
 /// Status, standard output, standard error.
 type Said = (i32, String, String);
@@ -72,7 +72,9 @@ fn told(mut world: World, instances: &'static [Instance], is_json: bool) -> Said
     });
     assert_eq!(ended.ending, Ending::Exited(0));
     let open = |call: &&jailrun::sim::Call| {
-        ["openat", "pipe"].contains(&call.name) && call.refused.is_none() && call.pid == ended.pid
+        ["openat", "pipe", "kqueue"].contains(&call.name)
+            && call.refused.is_none()
+            && call.pid == ended.pid
     };
     let opened: usize = ended
         .calls
@@ -160,7 +162,7 @@ fn without_pkg_it_is_said_that_packages_are_not_known() {
         ),
         (
             with_pkg(75),
-            "/usr/local/sbin/pkg which /srv/new: Exited(75)",
+            "/usr/local/sbin/pkg which -q /srv/new: status 75",
         ),
     ] {
         let (status, out, err) = told(world, &[WWW], true);

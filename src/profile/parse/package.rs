@@ -4,11 +4,14 @@
 //! files, and the network.
 
 use super::super::diagnostic::quoted;
-use super::super::{Network, Profile, values};
-use super::Reader;
+use super::super::schema::Key;
+use super::super::{Network, Package, Profile, values};
+use super::typed::Percent;
+use super::{Reader, Value};
+use std::collections::BTreeMap;
 
 /// Where packages have directories of their own, below each of these by a name of theirs.
-const PLACES: [&str; 8] = [
+pub const PLACES: [&str; 8] = [
     "/usr/local/etc",
     "/usr/local/libdata",
     "/usr/local/share",
@@ -21,60 +24,49 @@ const PLACES: [&str; 8] = [
 
 /// Names in those that several packages, or the system, use; what is written there is run or believed by
 /// others than the package.
-const SHARED: [&str; 50] = [
-    "applications",
-    "at",
-    "audit",
-    "bash_completion.d",
-    "bash-completion",
-    "certs",
-    "clientmqueue",
-    "cron",
-    "cron.d",
-    "devd",
-    "devfs.rules.d",
-    "dbus-1",
-    "entropy",
-    "dma",
-    "etcupdate",
-    "fish",
-    "fonts",
-    "freebsd-update",
-    "icons",
-    "info",
-    "init.d",
-    "jailrun",
-    "ldconfig",
-    "ldconfig32",
-    "libtool",
-    "libmap.d",
-    "licenses",
-    "locale",
-    "lock",
-    "man",
-    "mergemaster",
-    "mqueue",
-    "newsyslog.conf.d",
-    "output",
-    "pam.d",
-    "periodic",
-    "pkg",
-    "pkgconfig",
-    "pot",
-    "polkit-1",
-    "ports",
-    "profile.d",
-    "rc.conf.d",
-    "rc.d",
-    "ssl",
-    "sudoers.d",
-    "syslog.d",
-    "X11",
-    "xdg",
-    "zsh",
+#[rustfmt::skip]
+const SHARED: [&str; 92] = [
+    "aclocal", "appdata", "applications", "at", "audit", "bash-completion", "bash_completion.d", "certs",
+    "cgi-bin", "clientmqueue", "cmake", "color", "cron", "cron.d", "dbus-1", "devd", "devfs.rules.d", "dict",
+    "dma", "doc", "emacs", "entropy", "etcupdate", "examples", "fish", "fonts", "freebsd-update", "games",
+    "gettext", "gir-1.0", "glib-2.0", "gtk-doc", "help", "hyperv", "icons", "info", "init.d", "ipf",
+    "jailrun", "java", "ldconfig", "ldconfig32", "libmap.d", "libtool", "licenses", "locale", "lock",
+    "logrotate.d", "lpd", "man", "man.d", "mergemaster", "metainfo", "mime", "misc", "mqueue",
+    "newsyslog.conf.d", "nls", "ntp", "nvim", "opielocks", "output", "pam.d", "periodic", "perl5", "pixmaps",
+    "pkg", "pkgconfig", "polkit-1", "ports", "portsnap", "pot", "profile.d", "rc.conf.d", "rc.d", "sgml",
+    "site-lisp", "skel", "sounds", "ssl", "sudoers.d", "syslog.d", "themes", "vala", "vim",
+    "wayland-sessions", "X11", "xdg", "xml", "xsessions", "zfsd", "zsh",
 ];
 
 impl Reader<'_> {
+    /// The name is put in when all files are read: a profile that includes one for any package names its own.
+    pub(super) fn assign_package(&mut self, key: &'static Key, value: &Value<'_>) {
+        if let Some(text) = self.text(key.name, value, Percent::Plain) {
+            self.package = Some((text, self.place(value)));
+        }
+    }
+
+    pub(super) fn check_package(&mut self) {
+        let Some((text, place)) = self.package.take() else {
+            return;
+        };
+        let named = match (text.as_str(), self.instance) {
+            ("", _) => return,
+            (text, None) if text.contains("%i") => Err("%i needs an instance (NAME@X)".to_owned()),
+            (text, instance) => values::package(&text.replace("%i", instance.unwrap_or_default())),
+        };
+        match named {
+            Err(message) => self.error_at(&place, message),
+            Ok(_) if !self.profile.root.root_writes => {
+                self.error_at(&place, "package needs root_writes = true".to_owned());
+            }
+            Ok(name) => {
+                let left_out = BTreeMap::new();
+                self.profile.root.package = Some(Package { name, left_out });
+            }
+        }
+    }
+
     pub(super) fn check_root_writes(&mut self) {
         let Some(place) = self.root_writes.clone() else {
             return;
@@ -123,7 +115,7 @@ fn objection(profile: &Profile) -> Option<String> {
 }
 
 /// A directory below a place of packages', with a name that one package has there.
-fn is_a_packages(path: &str) -> bool {
+pub fn is_a_packages(path: &str) -> bool {
     PLACES.iter().any(|place| {
         let rest = path
             .strip_prefix(place)
@@ -160,6 +152,7 @@ mod tests {
             "/usr/local/libdata/ldconfig32",
             "/usr/local/share/certs",
             "/usr/local/share/fish/vendor_conf.d",
+            "/usr/local/share/doc/web",
             "/usr/local/share/polkit-1/actions",
             "/usr/local/etc/jailrun/profiles",
             "/usr/local/bin/web",

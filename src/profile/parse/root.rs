@@ -69,6 +69,7 @@ impl Reader<'_> {
                 replace(self.boolean(key, value), &mut self.profile.root.root_writes);
                 self.root_writes = Some(self.place(value));
             }
+            "package" => self.assign_package(key, value),
             _ => self.unhandled(key, value),
         }
     }
