@@ -13,6 +13,7 @@ pub mod json;
 mod notes;
 pub mod plan;
 mod profiles;
+mod proposed;
 pub mod rehearse;
 pub mod report;
 mod source;
