@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const ADMINISTRATORS: &str = "/usr/local/etc/jailrun/profiles";
+pub const ADMINISTRATORS: &str = "/usr/local/etc/jailrun/profiles";
 const PACKAGES: &str = "/usr/local/share/jailrun/profiles";
 /// Configurations of the tests', which the daemons read.
 pub const ETC: &str = "/usr/local/etc/jrtest";
@@ -64,6 +64,9 @@ impl Daemon {
     pub fn start(name: &'static str, program: &str, own: Own, config: &str) -> Option<Daemon> {
         if !Path::new(program).exists() {
             println!("SKIP real_daemons {name}: needs {program}");
+            return None;
+        }
+        if name.ends_with("-capsicum") && !has_library(name) {
             return None;
         }
         let alone = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +134,7 @@ fn shipped(name: &str) -> &'static str {
     found.unwrap().1
 }
 
-fn edited(name: &str, changes: &[(&str, &str)]) -> String {
+pub fn edited(name: &str, changes: &[(&str, &str)]) -> String {
     let text = shipped(name).to_string();
     changes.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "{from}");
@@ -167,9 +170,42 @@ fn pidfile(name: &str) -> String {
     format!("/var/run/jrtest-{name}.pid")
 }
 
+fn library() -> String {
+    format!("{}/lib/jailrun/libjailrun_preopen.so", jailrun::run::PREFIX)
+}
+
+/// As it was built: where the runner says, or beside the programs.
+fn built_library() -> PathBuf {
+    let beside =
+        || Path::new(env!("CARGO_BIN_EXE_jailrun")).with_file_name("libjailrun_preopen.so");
+    std::env::var_os("JAILRUN_PREOPEN").map_or_else(beside, PathBuf::from)
+}
+
+/// Whether the library of capability mode is on this host, or can be put there.
+pub fn has_library(test: &str) -> bool {
+    let is_there = Path::new(&library()).exists() || built_library().exists();
+    if !is_there {
+        println!(
+            "SKIP real_daemons {test}: needs {}, or its build",
+            library()
+        );
+    }
+    is_there
+}
+
 /// Those that aren't there yet, to be removed again.
 fn install() -> Vec<String> {
     let mut new = Vec::new();
+    if !Path::new(&library()).exists() && built_library().exists() {
+        let (built, place) = (built_library(), library());
+        let (directory, _) = place.rsplit_once('/').unwrap();
+        std::fs::create_dir_all(directory).unwrap();
+        sh(&format!(
+            "install -o root -g wheel -m 444 {} {place}",
+            built.display()
+        ));
+        new.push(place);
+    }
     for (name, text) in SHIPPED {
         let path = format!("{PACKAGES}/{name}.toml");
         if !Path::new(&path).exists() {
@@ -196,6 +232,13 @@ fn jailrun(words: &[&str]) -> Command {
     let mut jailrun = Command::new(program);
     jailrun.args(words).stdin(Stdio::null());
     jailrun
+}
+
+pub fn ctl(words: &[&str]) -> Output {
+    let program = std::env::var_os("JAILRUNCTL_BIN")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_jailrunctl").into());
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).output().unwrap()
 }
 
 pub fn said(output: &Output) -> String {

@@ -10,6 +10,9 @@
 #![cfg_attr(target_os = "freebsd", allow(clippy::unwrap_used, clippy::panic))]
 
 #[cfg(target_os = "freebsd")]
+#[path = "../amended/mod.rs"]
+mod amended;
+#[cfg(target_os = "freebsd")]
 mod calls;
 #[cfg(target_os = "freebsd")]
 mod capsicum;
@@ -17,6 +20,8 @@ mod capsicum;
 mod daemons;
 #[cfg(target_os = "freebsd")]
 mod fixture;
+#[cfg(target_os = "freebsd")]
+mod reported;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]
