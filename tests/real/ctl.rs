@@ -78,6 +78,18 @@ fn cleanup_takes_back_what_a_killed_supervisor_left_and_leaves_the_living_alone(
     until("the kernel", || !jail_lives(&fixture.jail()));
     let row = said(ctl(&["list"]));
     assert!(row.contains("stale"), "{row}");
+    let cleaned = ctl(&["cleanup", &fixture.name]);
+    assert_eq!(
+        (cleaned.status.code(), said(cleaned)),
+        (Some(0), String::new())
+    );
+    // Again, or by a name that nothing ever had: nothing is wrong, and it is told.
+    for name in [&fixture.name, "jrtest-absent"] {
+        let again = ctl(&["cleanup", name]);
+        let words = "nothing is left of an instance of that name; jailrunctl list has the others";
+        let told = (again.status.code(), said(again));
+        assert_eq!(told, (Some(0), format!("{name}: {words}")));
+    }
     let output = ctl(&["cleanup", "--all"]);
     assert!(output.status.success(), "{output:?}");
     assert!(!std::path::Path::new("/var/run/jrtest-cleanup.pid").exists());
