@@ -7,6 +7,7 @@ mod check;
 mod completions;
 pub mod copied;
 mod described;
+pub mod doubts;
 mod files;
 mod instances;
 pub mod json;
