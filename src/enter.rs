@@ -4,6 +4,7 @@
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::front::copy::Pipes;
 use crate::front::{self, Between, Pty, Stay};
 use crate::instances::{self, Status};
 use crate::kernel::{Errno, Failure, Fd, Ids, Kernel, Pid, Procctl, Waited, signal};
@@ -55,22 +56,28 @@ impl Entry {
 pub fn enter<K: Kernel>(kernel: &mut K, started: &Started, entry: Entry) -> Result<Exit, Error> {
     let step = |failure| Error::step(format!("enter the instance {}", entry.label), failure);
     let pty = front::open_pty(kernel, started.terminals)?;
+    let pipes = Pipes::lay(kernel, started.sockets)?;
     let (ours, theirs) = kernel.socketpair().map_err(step)?;
     let inner = entry.clone();
+    let between = Between {
+        channel: ours,
+        pty,
+        pipes: pipes.fronts,
+    };
+    let given = Given {
+        pty,
+        pipes: pipes.services,
+    };
     kernel
-        .fork(move |kernel| Err(guard(kernel, &inner, ours, theirs, pty)))
+        .fork(move |kernel| Err(guard(kernel, &inner, between, theirs, given)))
         .map_err(step)?;
     for fd in [Some(theirs), pty.map(|pty| pty.slave)]
         .into_iter()
+        .chain(pipes.services)
         .flatten()
     {
         kernel.close(fd).map_err(step)?;
     }
-    let between = Between {
-        channel: ours,
-        pty,
-        pipes: [None; 3],
-    };
     let root = Caller {
         uid: 0,
         ..started.caller.clone()
@@ -78,21 +85,29 @@ pub fn enter<K: Kernel>(kernel: &mut K, started: &Started, entry: Entry) -> Resu
     Ok(front::front(kernel, &root, between, Stay::ToTheEnd))
 }
 
+/// What the command has in the place of the caller's terminal and local sockets.
+#[derive(Clone, Copy)]
+struct Given {
+    pty: Option<Pty>,
+    pipes: [Option<Fd>; 3],
+}
+
 /// Between front and command: in a session of its own, passing signals on.
 fn guard<K: Kernel>(
     kernel: &mut K,
     entry: &Entry,
-    fronts: Fd,
+    fronts: Between,
     channel: Fd,
-    pty: Option<Pty>,
+    given: Given,
 ) -> i32 {
-    for fd in [Some(fronts), pty.map(|pty| pty.master)]
+    for fd in [Some(fronts.channel), fronts.pty.map(|pty| pty.master)]
         .into_iter()
+        .chain(fronts.pipes)
         .flatten()
     {
         let _ = kernel.close(fd);
     }
-    let exit = match watch(kernel, entry, channel, pty) {
+    let exit = match watch(kernel, entry, channel, given) {
         Ok(exit) => exit,
         Err(failure) => {
             let words = format!("jailrunctl: enter the instance {}: {failure}", entry.label);
@@ -100,7 +115,7 @@ fn guard<K: Kernel>(
             Exit::Status(71)
         }
     };
-    front::tell(kernel, channel, exit, pty.is_some());
+    front::tell(kernel, channel, exit, given.pty.is_some());
     exit.code()
 }
 
@@ -108,15 +123,19 @@ fn watch<K: Kernel>(
     kernel: &mut K,
     entry: &Entry,
     channel: Fd,
-    pty: Option<Pty>,
+    given: Given,
 ) -> Result<Exit, Failure> {
     kernel.setsid()?;
-    if let Some(pty) = pty {
+    if let Some(pty) = given.pty {
         kernel.tiocsctty(pty.slave)?;
     }
     let mut ears = Ears::open(kernel, Some(channel))?;
     let inner = entry.clone();
-    let child = kernel.fork(move |kernel| inside(kernel, &inner, pty))?;
+    let child = kernel.fork(move |kernel| inside(kernel, &inner, given))?;
+    // The command's alone: its end of one is what the front waits for.
+    for fd in given.pipes.into_iter().flatten() {
+        kernel.close(fd)?;
+    }
     loop {
         match kernel.waitpid_untraced() {
             Ok(Some((pid, Waited::Ended(ending)))) if pid == child => return Ok(ending.into()),
@@ -145,9 +164,9 @@ fn pass<K: Kernel>(kernel: &mut K, child: Pid, number: i32) -> Result<(), Failur
 }
 
 /// Gives up root outside, then goes in: inside, the jail's allow.nosuser would keep root what it is.
-fn inside<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<K::Executed, i32> {
+fn inside<K: Kernel>(kernel: &mut K, entry: &Entry, given: Given) -> Result<K::Executed, i32> {
     let program = entry.command.first().cloned().unwrap_or_default();
-    let gone = dropped(kernel, entry, pty);
+    let gone = dropped(kernel, entry, given);
     let executed = gone.and_then(|()| {
         let environment = [
             "TERM=vt100".to_string(),
@@ -168,9 +187,14 @@ fn inside<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<
     })
 }
 
-fn dropped<K: Kernel>(kernel: &mut K, entry: &Entry, pty: Option<Pty>) -> Result<(), Failure> {
+fn dropped<K: Kernel>(kernel: &mut K, entry: &Entry, given: Given) -> Result<(), Failure> {
     kernel.setpgid()?;
-    if let Some(pty) = pty {
+    for (number, pipe) in (0..).zip(given.pipes) {
+        if let Some(pipe) = pipe {
+            kernel.dup2(pipe, Fd(number), true)?;
+        }
+    }
+    if let Some(pty) = given.pty {
         kernel.tcsetpgrp(pty.slave)?;
         for (number, is_terminal) in (0..).zip(pty.which) {
             if is_terminal {

@@ -137,7 +137,8 @@ pub fn permit<K: Kernel>(
 /// Root without a terminal is served by the process that he started: it is the supervisor, as rc(8) at boot
 /// and cron(8) want it. Everybody else gets a front, and the supervisor is its child. That is so for root on
 /// a terminal too: no process can lead the session of the pseudo-terminal, which the service's is, and be
-/// a job of the shell's on the other. Whoever looks into the pidfile, rc.subr(8) among others, finds the
+/// a job of the shell's on the other. And it is so for root with a local socket, from which somebody has to
+/// copy. Whoever looks into the pidfile, rc.subr(8) among others, finds the
 /// supervisor in either case, and a front ends when it does.
 fn split<K: Kernel>(
     kernel: &mut K,
@@ -157,7 +158,8 @@ fn split<K: Kernel>(
         terminal: None,
         pipes: [None; 3],
     };
-    if started.caller.is_root() && !has_terminal && !detaches {
+    let has_socket = started.sockets.contains(&true);
+    if started.caller.is_root() && !has_terminal && !has_socket && !detaches {
         return supervise::supervise(kernel, &job);
     }
     let failed = |kernel: &mut K, about: &About, error: &Error| {

@@ -17,7 +17,7 @@ pub struct Started {
     pub caller: Caller,
     /// Which of 0, 1 and 2 are terminals.
     pub terminals: [bool; 3],
-    /// Which are local sockets of a caller who isn't root.
+    /// Which are local sockets.
     pub sockets: [bool; 3],
     /// Where `--status-fd` lines go.
     pub status: Option<Fd>,
@@ -45,7 +45,7 @@ pub fn take_root<K: Kernel>(kernel: &mut K, status: Option<Fd>) -> Result<Starte
     kernel.clear_timers().map_err(step)?;
     kernel.block_signals().map_err(step)?;
     limits(kernel).map_err(step)?;
-    let (terminals, sockets) = standard_descriptors(kernel, caller.is_root())?;
+    let (terminals, sockets) = standard_descriptors(kernel)?;
     right_system(kernel)?;
     let name = kernel
         .getpwuid(caller.uid)
@@ -105,11 +105,9 @@ fn limits<K: Kernel>(kernel: &mut K) -> Result<(), Failure> {
 
 /// A directory on 0 to 2 would make jail_attach(2) fail after half of the launch; a closed one would
 /// let the next file that we open become the service's output. Which of them are terminals, and which are
-/// local sockets of a stranger's: over one he could hand a directory of the host into the jail (SCM_RIGHTS).
-fn standard_descriptors<K: Kernel>(
-    kernel: &mut K,
-    is_root: bool,
-) -> Result<([bool; 3], [bool; 3]), Error> {
+/// local sockets: over one, whoever has the other end could hand a directory of the host into the jail
+/// (SCM_RIGHTS). Root's may be a stranger's too, where sudo(8) or the like hands them on.
+fn standard_descriptors<K: Kernel>(kernel: &mut K) -> Result<([bool; 3], [bool; 3]), Error> {
     let (mut terminals, mut sockets) = ([false; 3], [false; 3]);
     for (number, name) in ["input", "output", "error"].iter().enumerate() {
         let fd = Fd(i32::try_from(number).unwrap_or(0));
@@ -130,7 +128,7 @@ fn standard_descriptors<K: Kernel>(
             return Err(Error::Usage(format!("standard {name} is a directory")));
         }
         if let Some(socket) = sockets.get_mut(number) {
-            *socket = !is_root && stat.kind == FileKind::Socket && kernel.is_local_socket(fd);
+            *socket = stat.kind == FileKind::Socket && kernel.is_local_socket(fd);
         }
         if let Some(terminal) = terminals.get_mut(number) {
             *terminal = kernel.isatty(fd);

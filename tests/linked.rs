@@ -1,11 +1,12 @@
 //! Launches through a link of libexec/jailrun, as an rc.d script makes them, in the simulated kernel.
 #![allow(clippy::unwrap_used)]
 
-use jailrun::kernel::{Ending, signal};
+use jailrun::kernel::{Ending, Fd, Kernel, signal};
 use jailrun::link::Link;
 use jailrun::request::Request;
 use jailrun::run::run;
 use jailrun::sim::{Behaviour, Faults, Meddler, Report, Sim, Start, World};
+use jailrun::supervise::output::Drain;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -332,4 +333,33 @@ fn a_pidfile_that_is_removed_is_made_again_while_the_service_runs_and_goes_with_
     let report = launch(&request, &Start::root(), &before, both);
     assert_eq!(report.ending, Ending::Exited(0));
     assert_eq!(report.world.differences(&before), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_service_says_while_it_starts_steers_no_terminal_of_its_starters() {
+    let world = World::freebsd();
+    let said = Arc::new(Mutex::new(String::new()));
+    let told = Arc::clone(&said);
+    let report = Sim::run(world, &Start::root(), Faults::none(), move |kernel| {
+        let (heard, error) = kernel.pipe().unwrap();
+        kernel.dup2(error, Fd(2), false).unwrap();
+        let (from, to) = kernel.pipe().unwrap();
+        let mut drain = Drain::to_starter();
+        drain.echo(true);
+        for bytes in [&b"one\x1b]0;owned\x07\ntw"[..], b"o\x1b[2J\r\n", b"last"] {
+            kernel.write(to, bytes).unwrap();
+            assert!(drain.pump(kernel, from));
+        }
+        // Whoever waited is gone: what comes now is nobody's.
+        drain.echo(false);
+        kernel.write(to, b"\nlater\n").unwrap();
+        kernel.close(to).unwrap();
+        drain.finish(kernel, from);
+        let mut buffer = [0; 128];
+        let length = kernel.read(heard, &mut buffer).unwrap();
+        *told.lock().unwrap() = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        0
+    });
+    assert_eq!(report.ending, Ending::Exited(0));
+    assert_eq!(*said.lock().unwrap(), "one ]0;owned \ntwo [2J \n");
 }

@@ -562,6 +562,9 @@ fn a_service_is_root_only_where_it_writes_nothing_and_serves_nobody() {
              [access]\n{access}\n[capsicum]\nmode = \"off\"\n"
         )
     };
+    let local = |more: &str| {
+        format!("[[listen]]\nname = \"a\"\nproto = \"unix\"\naddr = \"/var/run/x.sock\"\n{more}\n")
+    };
     for user in ["root", "toor", "0"] {
         assert!(read_text(&text(user, "\"suser\"", "sockets = [\"syslog\"]", "")).is_ok());
         for (allow, root, access) in [
@@ -579,7 +582,31 @@ fn a_service_is_root_only_where_it_writes_nothing_and_serves_nobody() {
                 "{words}"
             );
         }
+        // Whoever connects can hand a directory of the host in.
+        let frame = text(user, "\"suser\"", "", "");
+        for (more, is_accepted) in [
+            ("", true),
+            ("mode = \"0600\"\nowner = \"root\"", true),
+            ("mode = \"0755\"", true),
+            ("mode = \"0660\"", false),
+            ("mode = \"0602\"", false),
+            ("owner = \"www\"", false),
+        ] {
+            let found = read_text(&format!("{frame}{}", local(more)));
+            match found {
+                Ok(_) => assert!(is_accepted, "{more}"),
+                Err(found) => {
+                    let words = found.to_string();
+                    assert!(
+                        !is_accepted && words.contains("with no [[listen]] socket that others may"),
+                        "{more}: {words}"
+                    );
+                }
+            }
+        }
     }
+    let open = local("mode = \"0666\"");
+    assert!(read_text(&format!("{}{open}", text("www", "", "", ""))).is_ok());
     assert!(read_text(&text("www", "", "rw = [\"/var/db/x\"]", "")).is_ok());
 }
 

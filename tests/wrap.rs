@@ -242,6 +242,38 @@ fn a_folder_gets_a_file_of_ours_and_a_link_is_written_through_by_nobody() {
 }
 
 #[test]
+fn a_lock_of_somebody_who_can_only_read_holds_nothing_up_and_roots_own_is_told_after_some_seconds()
+{
+    let stage = Stage::new("lock");
+    stage.script("web", WEB, "");
+    let before = stage.listing();
+    let links = stage.top.join("libexec/jailrun");
+    stage.wrap("web", PROFILE).unwrap();
+    // Whatever is there while nothing is changed, and can be opened by anybody.
+    let opened = fs::File::open(&links).unwrap();
+    opened.lock().unwrap();
+    let lock = links.join(".lock");
+    assert!(!lock.exists());
+    assert!(stage.unwrap("web").unwrap());
+    assert_eq!(stage.listing(), before);
+    stage.wrap("web", PROFILE).unwrap();
+    let held = fs::File::create(&lock).unwrap();
+    held.lock().unwrap();
+    let Err(Refusal::System(words)) = stage.unwrap("web") else {
+        panic!("it was unwrapped under another's lock");
+    };
+    let expected = format!(
+        "{} is locked: another wrap or unwrap is at work; try again when it has ended",
+        lock.display()
+    );
+    assert_eq!(words, expected);
+    // One that was left by a killed one is held by nobody, and goes with the next.
+    drop(held);
+    assert!(stage.unwrap("web").unwrap());
+    assert_eq!(stage.listing(), before);
+}
+
+#[test]
 fn directories_that_had_to_be_made_go_with_the_last_service() {
     let stage = Stage::new("two");
     stage.script("web", WEB, "");

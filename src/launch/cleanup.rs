@@ -5,8 +5,9 @@
 use crate::kernel::{At, Errno, Failure, Kernel, Lock, Statfs, Unlink};
 use crate::launch::instance::{self, Instance};
 use crate::launch::journal::{State, Story, Unreadable};
-use crate::launch::{address, listener, lock, pidfile, report, steps};
+use crate::launch::{address, listener, lock, pidfile, report, setid, steps};
 use crate::plan::{self, STATE, jail_name, place, root};
+use crate::record::About;
 
 /// What could not be taken back.
 #[derive(Debug)]
@@ -113,10 +114,14 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
     }
     let boot = kernel.boot_id()?;
     let story = match instance::story(kernel, &held.label)? {
-        // What another boot mounted is gone with it.
-        Ok(story) if story.head.boot == boot => Some(story),
-        Ok(_) | Err(Unreadable::Empty | Unreadable::Foreign) => None,
+        Ok(story) => Some(story),
+        Err(Unreadable::Empty | Unreadable::Foreign) => None,
     };
+    let set_id = story
+        .as_ref()
+        .map_or_else(Vec::new, |story| take_set_id(kernel, story));
+    // What another boot mounted is gone with it.
+    let story = story.filter(|story| story.head.boot == boot);
     unmount_all(kernel, &held.label, story.as_ref())?;
     match kernel.rctl_remove_rule(&format!("jail:{}", jail_name(&held.label))) {
         Err(failure) if !matches!(failure.errno, Errno::ESRCH | Errno::ENOSYS) => {
@@ -140,7 +145,34 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
             _ => {}
         }
     }
-    Ok(Swept::Cleaned)
+    match set_id.first() {
+        None => Ok(Swept::Cleaned),
+        Some(words) => Err(Failure {
+            call: "fchmod",
+            errno: Errno::EPERM,
+            text: words.clone(),
+        }),
+    }
+}
+
+fn label_instance(label: &str) -> Option<String> {
+    label.split_once('@').map(|(_, name)| name.to_string())
+}
+
+/// What a script that was root inside left in the directories that it could write. No other service is
+/// root and has such: see `Profile::may_be_root`.
+fn take_set_id<K: Kernel>(kernel: &mut K, story: &Story) -> Vec<String> {
+    if story.user.as_ref().is_none_or(|(uid, _)| *uid != 0) {
+        return Vec::new();
+    }
+    let about = About {
+        profile: story.head.profile.clone(),
+        instance: label_instance(&story.head.label),
+        uid: story.head.caller,
+        ..About::default()
+    };
+    let paths = story.writes.iter().map(|(path, _)| path.as_str());
+    setid::strip(kernel, paths, &about)
 }
 
 /// Last first. A failure ends it: what is left may lie in what comes after.

@@ -1,6 +1,7 @@
 //! What a package's script, as root, leaves in the directories of the host that it writes: a set-user-ID or
 //! set-group-ID file there would give its rights to whoever runs it, long after the jail. There is none
-//! when the script starts, or it isn't started, and none when all of its processes have ended.
+//! when the script starts, or it isn't started, and none when all of its processes have ended; where the
+//! supervisor was killed, when it is cleaned up after.
 //!
 //! It is looked for by descriptors and through no link, also in file systems that are mounted below, which are
 //! granted with the directory. Whoever owns a directory in there may move things
@@ -8,8 +9,9 @@
 //! somebody could have given a name in there to a program of the system's.
 
 use crate::error::Error;
-use crate::kernel::{At, Errno, Failure, Fd, FileKind, Kernel, Open, Stat};
+use crate::kernel::{At, Errno, Failure, Fd, FileKind, Kernel, Open, Severity, Stat};
 use crate::plan::Plan;
+use crate::record::About;
 
 const SET_ID: u32 = 0o6000;
 /// Directories below one another, each of which takes a descriptor.
@@ -17,16 +19,17 @@ const DEEPEST: usize = 64;
 
 /// What came of the search.
 #[derive(Debug, Default)]
-pub struct Stripped {
+struct Stripped {
     /// These are no longer set-id.
-    pub files: Vec<String>,
+    files: Vec<String>,
     /// These are, or nobody knows.
-    pub left: Vec<String>,
+    left: Vec<String>,
 }
 
 /// Before the script runs.
 pub fn refuse<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<(), Error> {
-    let found = search(kernel, plan, Doing::Look);
+    let paths = plan.writes().iter().map(|(path, _)| path.as_str());
+    let found = search(kernel, paths, Doing::Look);
     match found.left.first() {
         None => Ok(()),
         Some(words) => Err(Error::Profile(format!(
@@ -35,9 +38,19 @@ pub fn refuse<K: Kernel>(kernel: &mut K, plan: &Plan) -> Result<(), Error> {
     }
 }
 
-/// After its end.
-pub fn strip<K: Kernel>(kernel: &mut K, plan: &Plan) -> Stripped {
-    search(kernel, plan, Doing::Strip)
+/// After its end, in the directories that it could write.
+pub fn strip<'a, K: Kernel>(
+    kernel: &mut K,
+    paths: impl Iterator<Item = &'a str>,
+    about: &About,
+) -> Vec<String> {
+    let stripped = search(kernel, paths, Doing::Strip);
+    for path in &stripped.files {
+        let words = format!("took the set-user-ID and set-group-ID bits of {path} away");
+        about.complain(kernel, &words);
+        about.audit(kernel, Severity::Warning, &words);
+    }
+    stripped.left
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +59,16 @@ enum Doing {
     Strip,
 }
 
-fn search<K: Kernel>(kernel: &mut K, plan: &Plan, doing: Doing) -> Stripped {
+fn search<'a, K: Kernel>(
+    kernel: &mut K,
+    paths: impl Iterator<Item = &'a str>,
+    doing: Doing,
+) -> Stripped {
     let mut search = Search {
         doing,
         found: Stripped::default(),
     };
-    for (path, _) in plan.writes() {
+    for path in paths {
         let opened = kernel.openat(At::Cwd, path, Open::Directory);
         search.directory(kernel, opened, path, 0);
     }

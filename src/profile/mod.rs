@@ -82,7 +82,8 @@ pub enum Mode {
 
 /// Why a service is refused that would be uid 0.
 pub const ROOT: &str = "the service may be root only with \"suser\" in allow, where it writes nothing of the \
-                        host's (rw, directories in sockets), and for nobody in [access]";
+                        host's (rw, directories in sockets), for nobody in [access], and with no [[listen]] \
+                        socket that others may connect to (mode, owner)";
 
 /// Of a profile in capability mode.
 pub const CLOSURE_OFF: &str = "mode = \"enforce\" needs closure = \"auto\": libraries are found by what the \
@@ -119,6 +120,16 @@ impl Profile {
             && !has_host_sockets
             && self.access.users.is_empty()
             && self.access.groups.is_empty()
+            && !self.listen.iter().any(Listen::is_open_to_others)
+    }
+}
+
+impl Listen {
+    /// Whether others than root may connect over a path, which lets them hand descriptors in (unix(4),
+    /// SCM_RIGHTS): connect(2) needs the permission to write.
+    fn is_open_to_others(&self) -> bool {
+        let is_of_root = self.owner.as_deref().is_none_or(values::is_root);
+        self.kind.is_unix() && (self.mode & 0o022 != 0 || !is_of_root)
     }
 }
 

@@ -141,7 +141,7 @@ pub const KEYS: &[Key] = &[
     now(("", "args"), "list of strings", "[]", "[\"-n\"]",
         "Arguments of the program, as they are; %i means nothing here."),
     now(("", "user"), "string", "\"nobody\"", "\"www\"",
-        "Name or number of the user that the service runs as. Root only with suser in allow, without rw and directories in sockets, and for nobody in [access]; or with root_writes."),
+        "Name or number of the user that the service runs as. Root only with suser in allow, without rw and directories in sockets, for nobody in [access], and with no local socket in listen that others may connect to; or with root_writes."),
     now(("", "group"), "string", "the user's own", "\"www\"",
         "Name or number of the group."),
     now(("", "groups"), "list of strings", "[]", "[\"video\"]",

@@ -345,13 +345,8 @@ impl Session<'_> {
         if !self.job.permit.profile().root.root_writes {
             return Vec::new();
         }
-        let stripped = setid::strip(kernel, plan);
-        for path in &stripped.files {
-            let words = format!("took the set-user-ID and set-group-ID bits of {path} away");
-            self.job.about.complain(kernel, &words);
-            self.job.about.audit(kernel, Severity::Warning, &words);
-        }
-        stripped.left
+        let paths = plan.writes().iter().map(|(path, _)| path.as_str());
+        setid::strip(kernel, paths, &self.job.about)
     }
 
     /// The sockets, which the first launch binds and all later ones find.

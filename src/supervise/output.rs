@@ -87,6 +87,14 @@ impl Drain {
     /// Whether somebody waits for what the service says while it starts.
     pub fn echo(&mut self, wanted: bool) {
         self.echoes = wanted;
+        if !self.wants_lines() {
+            self.partial.clear();
+        }
+    }
+
+    /// A file has the bytes as they come.
+    fn wants_lines(&self) -> bool {
+        self.echoes || matches!(self.sink, Sink::Syslog { .. })
     }
 
     /// Reads once. True while there may be more to come.
@@ -123,10 +131,6 @@ impl Drain {
     }
 
     fn take<K: Kernel>(&mut self, kernel: &mut K, bytes: &[u8]) {
-        if self.echoes {
-            // Who doesn't read it finds it in the log.
-            let _ = kernel.write_briefly(Fd(2), bytes);
-        }
         if let Sink::File { fd, .. } = &self.sink {
             let fd = *fd;
             let lost = !write_whole(kernel, fd, bytes);
@@ -136,9 +140,8 @@ impl Drain {
             } else {
                 self.tell_dropped(kernel);
             }
-            return;
         }
-        if matches!(self.sink, Sink::Nowhere) {
+        if !self.wants_lines() {
             return;
         }
         for byte in bytes {
@@ -157,6 +160,13 @@ impl Drain {
         }
         let line = one_line(&self.partial);
         self.partial.clear();
+        if self.echoes {
+            // It may be a terminal, which a service must not steer. Who doesn't read it finds it in the log.
+            let _ = kernel.write_briefly(Fd(2), format!("{line}\n").as_bytes());
+        }
+        if !matches!(self.sink, Sink::Syslog { .. }) {
+            return;
+        }
         match self.send(kernel, LOG_INFO, &line) {
             true => self.tell_dropped(kernel),
             false => self.dropped += 1,

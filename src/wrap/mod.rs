@@ -145,14 +145,14 @@ pub fn name_of(places: &Places, service: &str) -> Result<String, Refusal> {
 pub fn wrap(places: &Places, wanted: &Wanted<'_>, mode: Mode) -> Result<Wrapping, Refusal> {
     let store = places.store();
     let script = places.script(wanted.service)?;
-    let _held = match mode {
+    let held = match mode {
         Mode::Write => Some(store.lock().map_err(Refusal::System)?),
         Mode::DryRun => None,
     };
     let outcome = wrap_held(places, &store, script, wanted, mode);
-    if outcome.is_err() && mode == Mode::Write {
-        // The directory that was made to be locked.
-        store.tidy().map_err(Refusal::System)?;
+    if let (Err(_), Some(held)) = (&outcome, &held) {
+        // What was made, the lock's own directory with it.
+        store.tidy(held).map_err(Refusal::System)?;
     }
     outcome
 }
@@ -258,8 +258,7 @@ fn write(
             .and_then(|()| match conf.found {
                 None => store.unlink(&wrapping.link),
                 Some(_) => Ok(()),
-            })
-            .and_then(|()| store.tidy());
+            });
         undone.map_err(Refusal::System)?;
     }
     outcome
@@ -351,7 +350,7 @@ pub fn unwrap(
     if !store.links.is_dir() {
         return Ok(None);
     }
-    let _held = store.lock().map_err(Refusal::System)?;
+    let held = store.lock().map_err(Refusal::System)?;
     let conf = store.conf(&name).map_err(Refusal::System)?;
     let (Some(found), Some(text)) = (&conf.found, &conf.text) else {
         return Ok(None);
@@ -367,7 +366,7 @@ pub fn unwrap(
     store
         .write(&conf.path, left.as_deref())
         .and_then(|()| store.unlink(Path::new(&found.block.link)))
-        .and_then(|()| store.tidy())
+        .and_then(|()| store.tidy(&held))
         .map_err(Refusal::System)?;
     Ok(Some(Unwrapped { name, pids }))
 }

@@ -3,15 +3,21 @@
 //! remembered, so that the last unwrap takes them away again.
 
 use super::block::{self, Found};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{Error, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// In a folder rc.conf.d/NAME; rc.subr(8) reads its files in the order of their names.
 const LAST: &str = "zz-jailrun";
 /// Directories that were made, one a line.
 const MADE: &str = ".made";
+
+/// Locked while something is changed.
+const LOCK: &str = ".lock";
+/// Attempts to lock, 10 ms apart.
+const PATIENCE: u32 = 500;
 
 pub struct Store {
     /// PREFIX/libexec/jailrun.
@@ -20,6 +26,35 @@ pub struct Store {
     pub conf: PathBuf,
     /// PREFIX/bin/jailrun.
     pub program: PathBuf,
+}
+
+/// The lock, whose name goes with it.
+pub struct Held {
+    file: File,
+    path: PathBuf,
+}
+
+impl Held {
+    fn unname(&self) {
+        if is_named(&self.file, &self.path) {
+            // What stays is a lock that nobody holds.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether the name still leads to the file that is open.
+fn is_named(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.unname();
+    }
 }
 
 /// The file for a service's lines, with what is in it.
@@ -46,14 +81,31 @@ fn look(path: &Path) -> Result<Option<Metadata>, String> {
 }
 
 impl Store {
-    /// Held while something is changed: one at a time. The directory is made for it.
-    pub fn lock(&self) -> Result<File, String> {
-        self.make(&self.links)?;
-        let directory = File::open(&self.links).map_err(|error| said(&self.links, &error))?;
-        directory
-            .lock()
-            .map_err(|error| said(&self.links, &error))?;
-        Ok(directory)
+    /// Held while something is changed: one at a time. The directory is made for it. Only root can open what
+    /// is locked: whoever could open it could lock it, and nothing would be unwrapped, nor the package deleted.
+    pub fn lock(&self) -> Result<Held, String> {
+        let path = self.links.join(LOCK);
+        for _ in 0..PATIENCE {
+            self.make(&self.links)?;
+            let mut options = File::options();
+            let options = options.write(true).create(true).truncate(false).mode(0o600);
+            let file = match options.custom_flags(libc::O_NOFOLLOW).open(&path) {
+                // The last unwrap took the directory away meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                other => other.map_err(|error| said(&path, &error))?,
+            };
+            match file.try_lock() {
+                // One whose name is gone is nobody's.
+                Ok(()) if is_named(&file, &path) => return Ok(Held { file, path }),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+                Err(TryLockError::Error(error)) => return Err(said(&path, &error)),
+            }
+        }
+        Err(format!(
+            "{} is locked: another wrap or unwrap is at work; try again when it has ended",
+            path.display()
+        ))
     }
 
     pub fn conf(&self, name: &str) -> Result<Conf, String> {
@@ -138,7 +190,7 @@ impl Store {
     }
 
     /// Directories that were made for this, and are empty again.
-    pub fn tidy(&self) -> Result<(), String> {
+    pub fn tidy(&self, held: &Held) -> Result<(), String> {
         let made = self.made()?;
         let mut left = made.clone();
         for directory in made.iter().rev().filter(|made| **made != self.links) {
@@ -150,7 +202,7 @@ impl Store {
         let list = self.links.join(MADE);
         if left.is_empty() || is_last {
             self.write(&list, None)?;
-            if is_last && fs::remove_dir(&self.links).is_err() {
+            if is_last && self.remove_links(held).is_err() {
                 // Something else is in it.
                 self.write(&list, Some(&lines(&left)))?;
             }
@@ -158,6 +210,12 @@ impl Store {
             self.write(&list, Some(&lines(&left)))?;
         }
         Ok(())
+    }
+
+    /// The lock's own directory, with the lock in it.
+    fn remove_links(&self, held: &Held) -> Result<(), Error> {
+        held.unname();
+        fs::remove_dir(&self.links)
     }
 
     /// Whether the link is there and leads to jailrun.

@@ -1,7 +1,7 @@
 //! Callers whose standard descriptors are local sockets, as sshd(8) gives them where it was asked for no
 //! terminal.
 
-use crate::fixture::{Fixture, OPEN, kill, sh, until};
+use crate::fixture::{Fixture, INSTALLED, OPEN, ctl, kill, sh, until};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -20,7 +20,34 @@ fn both_on_a_socket(command: &mut Command) -> UnixStream {
 #[test]
 fn a_callers_sockets_stay_outside_and_pipes_carry_all_that_they_carry() {
     let fixture = Fixture::new("sockets", OPEN);
-    let mut command = fixture.as_alice("stat -f %HT; cat; echo last >&2; stat -f %HT <&2");
+    let script = "stat -f %HT; cat; echo last >&2; stat -f %HT <&2";
+    carries(fixture.as_alice(script));
+    // Root's may be a stranger's, who was let run this by sudo(8).
+    carries(fixture.shell(script));
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_command_that_enters_an_instance_has_pipes_in_the_place_of_local_sockets_too() {
+    let fixture = Fixture::with("entersockets", "args = [\"-c\", \"sleep 100\"]", "");
+    let mut starter = Command::new(INSTALLED);
+    assert!(
+        starter
+            .args(["-d", &fixture.name])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut command = Command::new(std::env::var("JAILRUNCTL_BIN").unwrap());
+    let script = "stat -f %HT; cat; echo last >&2; stat -f %HT <&2";
+    command.args(["enter", &fixture.name, "/bin/sh", "-c", script]);
+    carries(command);
+    assert!(ctl(&["stop", &fixture.name]).status.success());
+    fixture.nothing_is_left();
+}
+
+/// Runs what tells its standard input's kind, copies it, and tells its standard error's kind.
+fn carries(mut command: Command) {
     let mut ours = both_on_a_socket(&mut command);
     let (mut errors, theirs) = UnixStream::pair().unwrap();
     command.stderr(OwnedFd::from(theirs));
@@ -42,7 +69,6 @@ fn a_callers_sockets_stay_outside_and_pipes_carry_all_that_they_carry() {
     let around = "Fifo File\n".as_bytes();
     assert_eq!(back.len(), sent.len() + 2 * around.len());
     assert!(back == [around, &sent, around].concat());
-    fixture.nothing_is_left();
 }
 
 #[test]

@@ -167,3 +167,30 @@ fn no_set_id_file_of_a_packages_script_outlives_it_unsaid_and_none_is_handed_to_
     host.is_as_installed();
     host.leaves_nothing();
 }
+
+#[test]
+fn a_cleanup_takes_the_set_id_bits_that_a_killed_supervisor_could_not() {
+    let Some(host) = with_hook() else {
+        return;
+    };
+    sh(&format!("rm -rf {OWN}; mkdir -m 755 {OWN}"));
+    let made = format!("cd {OWN} && cp /usr/bin/true su && chmod 4755 su && sleep 100");
+    // Without a terminal or a socket, whoever is started is the supervisor.
+    sh(&format!(
+        "/usr/local/bin/jailrun jrtest-hook /bin/sh -c '{made}' < /dev/null > /dev/null 2>&1 & \
+         while ! [ -u {OWN}/su ]; do sleep 0.1; done; kill -9 $!"
+    ));
+    until("its end", || sh("jls name").is_empty());
+    let mode = || sh(&format!("stat -f %p {OWN}/su"));
+    assert_eq!(mode(), "104755");
+    let said = sh("jailrunctl cleanup --all; echo $?");
+    let words = format!(
+        "jailrun: jrtest-hook: took the set-user-ID and set-group-ID bits of {OWN}/su away\n0"
+    );
+    assert_eq!(said, words);
+    assert_eq!(mode(), "100755");
+    sh(&format!("rm -r {OWN}"));
+    std::fs::remove_file(HOOK).unwrap();
+    host.is_as_installed();
+    host.leaves_nothing();
+}

@@ -9,6 +9,8 @@ use jailrun::sim::{Behaviour, Report};
 const SCRIPT: &str = "program = \"/bin/sh\"\nuser = \"root\"\n[jail]\nallow = [\"suser\"]\n\
     [root]\nclosure = \"off\"\nro = [\"/bin\", \"/lib\"]\nroot_writes = true\nrw = [\"/var/db/own\"]\n";
 
+const JOURNAL: &str = "/var/run/jailrun/hook/journal";
+
 fn host(lines: &str) -> World {
     let mut world = World::freebsd();
     world
@@ -28,9 +30,17 @@ fn host(lines: &str) -> World {
 }
 
 fn launch(world: &World, faults: Faults) -> Report {
+    launch_profile_with("hook", world, faults)
+}
+
+fn launch_profile(profile: &'static str, world: &World) -> Report {
+    launch_profile_with(profile, world, Faults::none())
+}
+
+fn launch_profile_with(profile: &'static str, world: &World, faults: Faults) -> Report {
     Sim::run(world.clone(), &Start::root(), faults, |kernel| {
         let request = Request {
-            profile: "hook".to_string(),
+            profile: profile.to_string(),
             ..Request::default()
         };
         run(kernel, &request, &BTreeMap::new()).code()
@@ -92,6 +102,53 @@ fn set_id_files_that_a_packages_script_made_are_none_when_it_has_ended() {
     ] {
         assert_eq!(mode(&mut report, path), expected, "{path}");
     }
+}
+
+#[test]
+fn set_id_files_of_a_script_whose_supervisor_was_killed_are_none_when_it_is_cleaned_up_after() {
+    let mut before = host(SCRIPT);
+    let path = "/usr/local/etc/jailrun/profiles/other.toml";
+    let other = format!(
+        "program = \"/bin/sh\"\n[root]\nclosure = \"off\"\nro = [\"/bin\", \"/lib\"]\n{END}"
+    );
+    before.file(path, 0o644, 0, 0, other.as_bytes());
+    let calm = launch(&before, Faults::none());
+    let executed = calm.calls.iter().find(|call| call.name == "execve");
+    let mut killed = 0;
+    for call in executed.unwrap().number..=calm.calls.len() as u64 {
+        let mut report = launch(&before, Faults::none().kill_after(call));
+        let is_there = report.world.at(JOURNAL).is_some();
+        if report.ending != Ending::Signalled(9) || !is_there {
+            continue;
+        }
+        killed += 1;
+        report.world.file("/var/db/own/su", 0o4755, 0, 0, b"x");
+        // Of another boot too, where nothing cleans /var/run.
+        if call % 2 == 0 {
+            let journal = report.world.content(JOURNAL).unwrap();
+            let text = String::from_utf8_lossy(&journal).replace("boot 0123", "boot 9999");
+            report.world.file(JOURNAL, 0o600, 0, 0, text.as_bytes());
+        }
+        let mut again = launch_profile("other", &report.world);
+        let said = again.world.stderr.join("\n");
+        assert_eq!(again.ending, Ending::Exited(0), "call {call}: {said}");
+        assert_eq!(
+            mode(&mut again, "/var/db/own/su"),
+            0o755,
+            "call {call}: {said}"
+        );
+        let words = "hook: took the set-user-ID and set-group-ID bits of /var/db/own/su away";
+        assert!(said.contains(words), "call {call}: {said}");
+        report.world.at("/var/db/own/su").unwrap().links = 2;
+        let left = launch_profile("other", &report.world)
+            .world
+            .stderr
+            .join("\n");
+        let words =
+            "hook: Operation not permitted (/var/db/own/su is set-user-ID or set-group-ID and has";
+        assert!(left.contains(words), "call {call}: {left}");
+    }
+    assert!(killed > 3, "{killed}");
 }
 
 #[test]
