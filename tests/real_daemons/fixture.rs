@@ -1,5 +1,6 @@
 //! A daemon that runs by its shipped profile, on a port and with a configuration of the test's own.
 
+pub use crate::hosted::{said, sh, until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -241,31 +242,9 @@ pub fn ctl(words: &[&str]) -> Output {
     command.args(words).stdin(Stdio::null()).output().unwrap()
 }
 
-pub fn said(output: &Output) -> String {
-    let text = [&output.stdout[..], &output.stderr].concat();
-    String::from_utf8_lossy(&text).trim().to_string()
-}
-
-pub fn sh(script: &str) -> String {
-    let output = Command::new("/bin/sh")
-        .args(["-c", script])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{script}: {}", said(&output));
-    said(&output)
-}
-
 /// What a launch could leave. The directory of state has a place for locks and counts that stay.
 fn world() -> String {
     sh("mount -p; jls; ifconfig; ls -A /var/run/jailrun | grep -v '^[.]' || true")
-}
-
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Sends one request and reads until the other side closes, or until it has said `answer`.

@@ -21,6 +21,9 @@ mod daemons;
 #[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
+#[path = "../hosted/mod.rs"]
+mod hosted;
+#[cfg(target_os = "freebsd")]
 mod reported;
 
 #[cfg(not(target_os = "freebsd"))]
