@@ -50,7 +50,7 @@ fn told<'a>(text: &'a str, begin: &str) -> &'a str {
 
 #[test]
 fn what_capability_mode_would_refuse_is_reported_with_the_line_that_grants_it() {
-    let script = "ktrace -c -p $$ 2>/dev/null; cat /etc/services >/tmp/copy; cat /opt/missing /etc/ttys 2>/dev/null; \
+    let script = "ktrace -c -p $$ 2>/dev/null; cat /etc/services >/tmp/copy; cat /opt/missing /etc/ttys /etc/master.passwd 2>/dev/null; \
                   nc -w 1 127.0.0.83 7 </dev/null; nc -U /nowhere/s </dev/null 2>/dev/null; \
                   nc -U /var/run/log </dev/null 2>/dev/null; (: </dev/zero) 2>/dev/null; \
                   (sleep 100) & kill $!; \
@@ -109,6 +109,12 @@ fn what_capability_mode_would_refuse_is_reported_with_the_line_that_grants_it() 
     assert!(
         show.contains("report") && show.contains("vanish with a [[listen]]"),
         "{show}"
+    );
+    // What the service could do nothing with is never proposed, however often it asks.
+    let secret = told(&text, &format!("{name}: same: openat /etc/master.passwd ("));
+    assert!(
+        secret.contains("of no use to nobody") && !secret.contains("    ["),
+        "{secret}"
     );
     // Root's alone, in root's directory; and it goes on though the service tried to end it.
     told(&text, &format!("{name}: remains: ktrace (1 time): "));
