@@ -186,6 +186,7 @@ fn root_of_the_host() -> ChildPlan {
         procctl: Vec::new(),
         capability: None,
         sockets: 0,
+        local_listeners: Vec::new(),
     }
 }
 

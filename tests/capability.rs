@@ -91,7 +91,7 @@ fn a_service_finds_its_sockets_from_3_on_and_is_told_of_them() {
         .collect();
     let expected = [
         (3, "socket at 127.0.0.80:80".to_string()),
-        (4, "socket at /var/run/x.sock".to_string()),
+        (4, "socket at /var/run/x.sock of uid 80".to_string()),
     ];
     assert_eq!(sockets, expected.iter().collect::<Vec<_>>());
     let told = [
@@ -123,8 +123,11 @@ fn sockets_and_their_addresses_stay_through_restarts() {
     for call in ["add_address", "delete_address"] {
         assert_eq!(count(&report, call), 1, "{call}");
     }
-    // One each for two sockets.
-    assert_eq!((count(&report, "bind"), count(&report, "listen")), (2, 2));
+    // One each for two sockets; and each of the three services listens on the local one as its user.
+    assert_eq!(
+        (count(&report, "bind"), count(&report, "listen")),
+        (2, 2 + 3)
+    );
     let last = report
         .calls
         .iter()

@@ -5,7 +5,7 @@ use super::capability::Capability;
 use super::socket::{self, Socket};
 use super::tree::Tree;
 use crate::error::Error;
-use crate::kernel::{Limit, Procctl, Rlimit, UNLIMITED};
+use crate::kernel::{Fd, Limit, Procctl, Rlimit, UNLIMITED};
 use crate::login_conf::LoginClass;
 use crate::permit::Permit;
 use crate::profile::{Mode, Profile};
@@ -47,8 +47,18 @@ pub struct ChildPlan {
     pub procctl: Vec<Procctl>,
     /// How many sockets it gets, as descriptors 3, 4, ...
     pub sockets: usize,
+    /// Those of them that have a path and listen, with their backlogs.
+    pub local_listeners: Vec<(Fd, u32)>,
     /// `None`: it doesn't run in capability mode.
     pub capability: Option<Capability>,
+}
+
+fn local_listeners(sockets: &[Socket]) -> Vec<(Fd, u32)> {
+    let numbered = (FIRST..).map(Fd).zip(sockets);
+    numbered
+        .filter(|(_, socket)| socket.kind.is_unix() && socket.kind.listens())
+        .map(|(fd, socket)| (fd, socket.backlog))
+        .collect()
 }
 
 /// The program, its arguments and environment, and what it is confined by.
@@ -92,6 +102,7 @@ pub fn plan(
         program,
         environment: environment(permit, host, sockets, capability.as_ref()),
         sockets: sockets.len(),
+        local_listeners: local_listeners(sockets),
         capability,
         user: host.user.clone(),
         uid: host.uid,

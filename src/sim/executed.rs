@@ -63,9 +63,14 @@ impl World {
                 _ => format!("{}/{}", self.path_of(*parent).trim_end_matches('/'), name),
             },
             Some(Description::Socket { is_pipe: false, .. }) => "socket".into(),
-            Some(Description::Bound { address, .. }) => match address {
-                Some(address) => format!("socket at {address}"),
-                None => "socket".into(),
+            Some(Description::Bound {
+                address, listener, ..
+            }) => match (address, listener) {
+                (Some(address), Some(uid)) if address.path().is_some() => {
+                    format!("socket at {address} of uid {uid}")
+                }
+                (Some(address), _) => format!("socket at {address}"),
+                (None, _) => "socket".into(),
             },
             Some(Description::Kqueue { .. }) => "kqueue".into(),
             Some(Description::Jail { .. }) => "jail".into(),

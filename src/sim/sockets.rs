@@ -22,7 +22,7 @@ impl World {
             address: None,
             place: None,
             options: Vec::new(),
-            listens: false,
+            listener: None,
             messages: VecDeque::new(),
         };
         self.install(pid, bound, 0)
@@ -207,10 +207,11 @@ impl World {
     }
 
     pub(super) fn listen(&mut self, pid: i32, fd: Fd) -> Res<()> {
+        let uid = self.process(pid)?.credentials.uid.effective;
         match self.bound(pid, fd)? {
             Description::Bound { kind, .. } if !kind.listens() => Err(Errno::EOPNOTSUPP.into()),
-            Description::Bound { listens, .. } => {
-                *listens = true;
+            Description::Bound { listener, .. } => {
+                *listener = Some(uid);
                 Ok(())
             }
             _ => Err(Errno::EOPNOTSUPP.into()),

@@ -102,14 +102,15 @@ pub enum Description {
         buffer: VecDeque<u8>,
         peer: Option<u64>,
     },
-    /// A socket that is, or will be, bound to an address; `listens` after listen(2).
+    /// A socket that is, or will be, bound to an address.
     Bound {
         kind: SocketKind,
         address: Option<SocketAddress>,
         /// The file of one that has a path.
         place: Option<Place>,
         options: Vec<SocketOption>,
-        listens: bool,
+        /// The uid that called listen(2) last: what getpeereid(3) says of it (uipc_listen).
+        listener: Option<u32>,
         /// What was sent to it and isn't read yet.
         messages: VecDeque<Vec<u8>>,
     },

@@ -38,6 +38,7 @@ pub fn child() -> ChildPlan {
         procctl: Vec::new(),
         capability: None,
         sockets: 0,
+        local_listeners: Vec::new(),
     }
 }
 
