@@ -4,7 +4,7 @@
 
 use crate::kernel::{At, Errno, Failure, Kernel, Lock, Statfs, Unlink};
 use crate::launch::instance::{self, Instance};
-use crate::launch::journal::{State, Story, Unreadable};
+use crate::launch::journal::{State, Story};
 use crate::launch::{address, listener, lock, pidfile, report, setid, steps};
 use crate::plan::{self, STATE, jail_name, place, root};
 use crate::record::About;
@@ -113,10 +113,8 @@ pub fn clean<K: Kernel>(kernel: &mut K, held: &Instance) -> Result<Swept, Failur
         return Ok(Swept::Lives);
     }
     let boot = kernel.boot_id()?;
-    let story = match instance::story(kernel, &held.label)? {
-        Ok(story) => Some(story),
-        Err(Unreadable::Empty | Unreadable::Foreign) => None,
-    };
+    // An empty one, or one of another version, says nothing.
+    let story = instance::story(kernel, &held.label)?.ok();
     let set_id = story
         .as_ref()
         .map_or_else(Vec::new, |story| take_set_id(kernel, story));
