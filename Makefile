@@ -48,6 +48,12 @@ bench:
 	if [ "$$(uname -s)" = FreeBSD ]; then set -- $(CARGO); else set -- tools/cross; fi && \
 	    export JAILRUN_PREFIX="$(PREFIX)" && "$$1" build --release --locked && "$$1" run --release --locked --example bench
 
+# nginx and redis in capability mode beside the same ones bare, where they are installed on that host.
+bench-daemons:
+	if [ "$$(uname -s)" = FreeBSD ]; then set -- $(CARGO); else set -- tools/cross; fi && \
+	    export JAILRUN_PREFIX="$(PREFIX)" && "$$1" build --release --locked --workspace && \
+	    "$$1" run --release --locked --example bench -- daemons
+
 install: build install-files
 
 MAN5 = $(DESTDIR)$(PREFIX)/share/man/man5
@@ -99,4 +105,4 @@ install-files:
 clean:
 	$(CARGO) clean
 
-.PHONY: all build test run freebsd test-freebsd bench install install-files clean
+.PHONY: all build test run freebsd test-freebsd bench bench-daemons install install-files clean

@@ -3,8 +3,8 @@
 //!
 //!   bench [ROUNDS [JAILS]]     all figures, as Markdown; JAILS jails are up in the second half (1000)
 //!   bench floor                one launch with the system calls alone
-//!   bench daemons [PAIRS]      nginx and redis in capability mode beside bare, in turn (20); needs them and
-//!                              the installed shim
+//!   bench daemons [PAIRS]      nginx and redis in capability mode beside bare, in turn (20); needs them, and
+//!                              the shim installed or beside the programs (`make bench-daemons`)
 //!
 //! JAILRUN_BIN names the program, and JAILRUNCTL_BIN the other, where they don't lie beside this one's
 //! folder. What is made for it is called jailrun-bench, and gone when it ends.

@@ -179,27 +179,43 @@ fn of_user(mut command: Command, user: &str) -> Command {
     command
 }
 
-/// The profiles and the directory that are there for the measurement, and go with this.
+/// The files and the directory that are there for the measurement, and go with this.
 struct Installed {
-    profiles: Vec<String>,
+    files: Vec<String>,
+}
+
+/// The library of capability mode in its place: an installed one stays, else the one that was built.
+fn library() -> Option<String> {
+    let place = format!("{}/lib/jailrun/libjailrun_preopen.so", jailrun::run::PREFIX);
+    if Path::new(&place).exists() {
+        return None;
+    }
+    let built = beside("libjailrun_preopen.so", "JAILRUN_PREOPEN");
+    assert!(
+        Path::new(&built).exists(),
+        "{place} isn't installed, and {built} isn't built: make bench-daemons builds it"
+    );
+    let directory = Path::new(&place).parent();
+    fs::create_dir_all(directory.unwrap()).unwrap();
+    let words = ["-o", "root", "-g", "wheel", "-m", "444", &built, &place];
+    run("/usr/bin/install", &words);
+    Some(place)
 }
 
 impl Installed {
     fn new() -> Installed {
-        let shim = format!("{}/lib/jailrun/libjailrun_preopen.so", jailrun::run::PREFIX);
-        assert!(Path::new(&shim).exists(), "{shim} is not installed");
+        let mut files: Vec<String> = library().into_iter().collect();
         let place = format!("{}/share/jailrun/profiles", jailrun::run::PREFIX);
         fs::create_dir_all(&place).unwrap();
         fs::create_dir_all(ETC).unwrap();
-        let mut profiles = Vec::new();
         for (name, text) in SHIPPED {
             let path = format!("{place}/{name}.toml");
             if !Path::new(&path).exists() {
                 fs::write(&path, text).unwrap();
-                profiles.push(path);
+                files.push(path);
             }
         }
-        Installed { profiles }
+        Installed { files }
     }
 
     fn start(&self, name: &'static str, program: &str, prepare: Prepare) -> Option<Pair> {
@@ -229,7 +245,7 @@ impl Installed {
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        for path in &self.profiles {
+        for path in &self.files {
             let _ = fs::remove_file(path);
         }
         for directory in [WWW, ETC, DATA] {

@@ -35,6 +35,9 @@ pub fn profile_places() -> [String; 2] {
 /// A profile's file is not larger than this.
 const MOST: usize = 64 << 10;
 
+/// Said of every profile alike, whether there is such a one or not.
+const DETACHED: &str = "not permitted: only root runs a profile in the background; leave -d out";
+
 /// Takes a request to the end of its service, and tells everybody who has to know.
 pub fn run<K: Kernel>(
     kernel: &mut K,
@@ -58,7 +61,7 @@ pub fn run<K: Kernel>(
     about.caller.clone_from(&started.caller.name);
     let permit = match permit(kernel, request, &started.caller) {
         Ok(permit) => permit,
-        Err(error) => return refuse(kernel, &about, &started, &error),
+        Err(error) => return refuse(kernel, &about, &started, &error, request.detach),
     };
     about.command = permit.command().map(<[String]>::to_vec);
     if let Err(error) = command::check(kernel, &permit) {
@@ -74,10 +77,17 @@ pub fn run<K: Kernel>(
 
 /// What a caller who isn't root hears of a profile that he may not run is the same, whatever is wrong:
 /// whether there is such a profile, and what is in it, is not for him. The log has the reason.
-fn refuse<K: Kernel>(kernel: &mut K, about: &About, started: &Started, error: &Error) -> Exit {
-    let told = match started.caller.is_root() {
-        true => None,
-        false => Some(Error::Refused("not permitted".to_string())),
+fn refuse<K: Kernel>(
+    kernel: &mut K,
+    about: &About,
+    started: &Started,
+    error: &Error,
+    is_detached: bool,
+) -> Exit {
+    let told = match (started.caller.is_root(), is_detached) {
+        (true, _) => None,
+        (false, true) => Some(Error::Refused(DETACHED.to_string())),
+        (false, false) => Some(Error::Refused("not permitted".to_string())),
     };
     if started.caller.is_root() {
         let what = format!("outcome=failed reason={:?}", error.to_string());
@@ -283,7 +293,11 @@ fn source<K: Kernel>(kernel: &mut K, name: &str) -> Result<Source, Error> {
                 return Ok(Source { name: path, text });
             }
             Err(distrust) if distrust.is_absent() => {}
-            Err(distrust) => return Err(Error::Profile(distrust.to_string())),
+            Err(distrust) => {
+                let remedy = distrust.remedy().map(|run| format!("; run: {run}"));
+                let remedy = remedy.unwrap_or_default();
+                return Err(Error::Profile(format!("{distrust}{remedy}")));
+            }
         }
     }
     Err(Error::Refused("no such profile".to_string()))

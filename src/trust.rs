@@ -58,6 +58,10 @@ impl<K: Kernel> Files for K {
     }
 }
 
+const NOT_ROOTS: &str = "is not owned by root";
+const OTHERS_WRITE: &str = "is writable by others than root";
+const HAS_ACL: &str = "has an ACL";
+
 /// Why a path isn't trusted, in words for whoever may hear them.
 #[derive(Debug)]
 pub enum Distrust {
@@ -77,6 +81,19 @@ impl std::fmt::Display for Distrust {
 }
 
 impl Distrust {
+    /// What makes it trusted, where only root should write in any case: of a profile, and not of /tmp.
+    pub fn remedy(&self) -> Option<String> {
+        let Distrust::Untrusted { component, reason } = self else {
+            return None;
+        };
+        match reason.as_str() {
+            NOT_ROOTS => Some(format!("chown root {component}")),
+            OTHERS_WRITE => Some(format!("chmod go-w {component}")),
+            HAS_ACL => Some(format!("setfacl -b {component}")),
+            _ => None,
+        }
+    }
+
     pub fn is_absent(&self) -> bool {
         matches!(self, Distrust::Failed { failure, .. } if failure.errno == Errno::ENOENT)
     }
@@ -159,14 +176,14 @@ fn judge<F: Files>(files: &mut F, fd: Fd, walked: &str, owner: Owner) -> Result<
     }
     if owner == Owner::Root {
         if stat.uid != 0 {
-            return Err(untrusted(walked, "is not owned by root"));
+            return Err(untrusted(walked, NOT_ROOTS));
         }
         if stat.mode & 0o022 != 0 {
-            return Err(untrusted(walked, "is writable by others than root"));
+            return Err(untrusted(walked, OTHERS_WRITE));
         }
         let is_trivial = files.acl_is_trivial(fd);
         if !is_trivial.map_err(|failure| failed(walked, failure))? {
-            return Err(untrusted(walked, "has an ACL"));
+            return Err(untrusted(walked, HAS_ACL));
         }
     }
     Ok(stat)

@@ -83,7 +83,7 @@ fn every_bad_input_is_told_in_one_line_with_its_status() {
             }),
             None,
             78,
-            "x: /usr/local/etc/jailrun/profiles/x.toml is writable by others than root",
+            "x: /usr/local/etc/jailrun/profiles/x.toml is writable by others than root; run: chmod go-w /usr/local/etc/jailrun/profiles/x.toml",
         ),
         (
             changed(|world| {
@@ -91,7 +91,7 @@ fn every_bad_input_is_told_in_one_line_with_its_status() {
             }),
             None,
             78,
-            "x: /usr/local/etc/jailrun/profiles/x.toml is not owned by root",
+            "x: /usr/local/etc/jailrun/profiles/x.toml is not owned by root; run: chown root /usr/local/etc/jailrun/profiles/x.toml",
         ),
         (
             changed(|world| {
@@ -102,7 +102,7 @@ fn every_bad_input_is_told_in_one_line_with_its_status() {
             }),
             None,
             78,
-            "x: /usr/local/etc/jailrun/profiles/x.toml has an ACL",
+            "x: /usr/local/etc/jailrun/profiles/x.toml has an ACL; run: setfacl -b /usr/local/etc/jailrun/profiles/x.toml",
         ),
         (
             changed(|world| {

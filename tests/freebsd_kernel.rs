@@ -465,6 +465,10 @@ fn aliases_come_and_go() {
         kernel.add_address(&nowhere).unwrap_err().errno,
         Errno::ENXIO
     );
+    assert!(kernel.if_nametoindex("lo0").unwrap().is_some());
+    for name in ["no7", "", "longer-than-an-interface-may-be"] {
+        assert_eq!(kernel.if_nametoindex(name).unwrap(), None, "{name:?}");
+    }
 }
 
 #[test]

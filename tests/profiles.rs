@@ -9,7 +9,7 @@ use jailrun::ctl::plan::{listing, simulated};
 use jailrun::kernel::Limit;
 use jailrun::profile::Profile;
 use jailrun::profile::diagnostic::Diagnostics;
-use jailrun::profile::parse::{Source, includes};
+use jailrun::profile::parse::{SHIPPED, Source, includes};
 use jailrun::profile::schema::{self, KEYS, Key, Support};
 use jailrun::profile::values::is_name;
 use jailrun::profile::{Network, values};
@@ -111,6 +111,29 @@ fn every_shipped_profile_reads() {
         if let Err(errors) = outcome {
             panic!("{errors}");
         }
+    }
+}
+
+#[test]
+fn an_unknown_include_names_a_shipped_profile_that_was_meant() {
+    let files = fixtures("profiles");
+    let names = files
+        .iter()
+        .map(|file| file.file_stem().unwrap().to_str().unwrap());
+    assert_eq!(names.collect::<BTreeSet<_>>(), SHIPPED.into());
+    for (written, near) in [
+        ("bass", "; did you mean \"base\"?"),
+        ("user", "; did you mean \"users\"?"),
+        ("timezones", "; did you mean \"timezone\"?"),
+        ("elsewhere", ""),
+    ] {
+        let main = Source {
+            name: "main.toml".to_owned(),
+            text: format!("include = [\"{written}\"]\n{FRAME}"),
+        };
+        let errors = Profile::from_sources(&main, &[], None).unwrap_err();
+        let words = format!("include \"{written}\": there is no such profile{near}");
+        assert_eq!(errors.0[0].message, words);
     }
 }
 

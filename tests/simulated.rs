@@ -314,6 +314,18 @@ fn an_unknown_profile_a_broken_one_and_a_forbidden_one_look_the_same_to_a_strang
             .skip(before.stderr.len())
             .collect();
         assert_eq!(said, [&format!("jailrun: {name}: not permitted")]);
+        // What he may never do is said of each alike.
+        let detached = Request {
+            detach: true,
+            ..request(name)
+        };
+        let report = start(&detached, &alice(), &before, Faults::none());
+        assert_eq!(report.ending, Ending::Exited(77), "{name}");
+        let words = "not permitted: only root runs a profile in the background; leave -d out";
+        assert_eq!(
+            report.world.stderr.last(),
+            Some(&format!("jailrun: {name}: {words}"))
+        );
     }
 }
 

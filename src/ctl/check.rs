@@ -1,14 +1,18 @@
 //! `check`: everything that is wrong with a profile, and what its author may not have thought of.
 
 use super::args::text;
+use super::doubts::{self, Doubts};
 use super::json::Json;
-use super::plan::{Prepared, here, simulated};
+use super::plan::{Prepared, prepare};
 use super::source::{Reading, Sources};
 use super::{Trouble, described, notes, print};
 use crate::error::Error;
+use crate::kernel::Kernel;
 use crate::profile::Profile;
 use crate::profile::diagnostic::{Diagnostic, Diagnostics};
 use crate::request::Request;
+use crate::run::is_administrators;
+use crate::sim::{Faults, Sim, Start};
 use clap::ArgMatches;
 use std::io::Write;
 
@@ -20,6 +24,16 @@ struct Checked {
     refusal: Option<String>,
     notes: Vec<String>,
     is_part: bool,
+    /// The program that isn't on the host, of a package's profile that nobody asked for by its name.
+    absent: Option<String>,
+}
+
+/// What the host says to a profile.
+enum Looked {
+    Good(Box<Prepared>, Doubts),
+    /// By its program, which isn't there.
+    Absent(String, Error),
+    Refused(Error),
 }
 
 pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
@@ -27,13 +41,15 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Resu
         return super::report::run(found, out);
     }
     let host = text(found, "host");
-    let words = match text(found, "profile") {
+    let asked = text(found, "profile");
+    let is_asked = asked.is_some();
+    let words = match asked {
         Some(word) => vec![word],
         None => super::profiles::installed()?,
     };
     let mut checked = Vec::new();
     for word in &words {
-        checked.push(one(word, host.as_deref())?);
+        checked.push(one(word, host.as_deref(), is_asked)?);
     }
     if checked.is_empty() {
         let _ = writeln!(err, "jailrunctl: no profile is installed");
@@ -59,7 +75,7 @@ impl Checked {
     }
 }
 
-fn one(word: &str, host: Option<&str>) -> Result<Checked, Trouble> {
+fn one(word: &str, host: Option<&str>, is_asked: bool) -> Result<Checked, Trouble> {
     let sources = Sources::find(word)?;
     let mut checked = Checked {
         name: sources.name.clone(),
@@ -67,6 +83,7 @@ fn one(word: &str, host: Option<&str>) -> Result<Checked, Trouble> {
         refusal: None,
         notes: Vec::new(),
         is_part: false,
+        absent: None,
     };
     let reading = match sources.examine() {
         Ok(reading) => reading,
@@ -90,8 +107,17 @@ fn one(word: &str, host: Option<&str>) -> Result<Checked, Trouble> {
     }
     match looked_at(word, &sources, host)? {
         None => {}
-        Some(Ok(prepared)) => checked.notes.extend(notes::of_host(&prepared)),
-        Some(Err(error)) => checked.refusal = Some(error.to_string()),
+        Some(Looked::Good(prepared, doubts)) => {
+            checked.notes.extend(notes::of_host(&prepared));
+            checked.notes.extend(doubts.notes);
+            checked.refusal = doubts.refusal;
+        }
+        Some(Looked::Absent(program, _)) if !is_asked && !is_administrators(&sources.main.name) => {
+            checked.absent = Some(program);
+        }
+        Some(Looked::Absent(_, error) | Looked::Refused(error)) => {
+            checked.refusal = Some(error.to_string());
+        }
     }
     Ok(checked)
 }
@@ -108,11 +134,7 @@ fn is_for_any_package(sources: &Sources, profile: &Profile) -> bool {
 
 /// On the host that we are on, where that can be: there the files must be trusted too. On a described
 /// host when one is given.
-fn looked_at(
-    word: &str,
-    sources: &Sources,
-    host: Option<&str>,
-) -> Result<Option<Result<Prepared, Error>>, Trouble> {
+fn looked_at(word: &str, sources: &Sources, host: Option<&str>) -> Result<Option<Looked>, Trouble> {
     let asked = Request {
         profile: sources.name.clone(),
         instance: sources.any_instance().map(str::to_string),
@@ -120,8 +142,38 @@ fn looked_at(
     };
     Ok(match (here(&asked, word, host), host) {
         (Some(prepared), _) => Some(prepared),
-        (None, Some(_)) => Some(simulated(described::world(host, sources)?, &asked)),
+        (None, Some(_)) => {
+            let mut looked = None;
+            let world = described::world(host, sources)?;
+            Sim::run(world, &Start::root(), Faults::none(), |kernel| {
+                looked = Some(look(kernel, &asked));
+                0
+            });
+            looked
+        }
         (None, None) => None,
+    })
+}
+
+#[cfg(target_os = "freebsd")]
+fn here(asked: &Request, word: &str, host: Option<&str>) -> Option<Looked> {
+    let is_here = super::plan::is_here(word, host);
+    is_here.then(|| look(&mut crate::kernel::freebsd::FreeBsd, asked))
+}
+
+#[cfg(not(target_os = "freebsd"))]
+fn here(_: &Request, _: &str, _: Option<&str>) -> Option<Looked> {
+    None
+}
+
+fn look<K: Kernel>(kernel: &mut K, asked: &Request) -> Looked {
+    let looked = prepare(kernel, asked).and_then(|prepared| {
+        let doubts = doubts::of(kernel, &prepared)?;
+        Ok(Looked::Good(Box::new(prepared), doubts))
+    });
+    looked.unwrap_or_else(|error| match doubts::absent_program(kernel, asked) {
+        Some(program) => Looked::Absent(program, error),
+        None => Looked::Refused(error),
     })
 }
 
@@ -135,6 +187,9 @@ fn show(out: &mut dyn Write, checked: &Checked) -> Result<(), Trouble> {
     }
     for note in &checked.notes {
         print(out, format!("{name}: note: {note}"))?;
+    }
+    if let Some(program) = &checked.absent {
+        return print(out, format!("{name}: not installed here: {program}"));
     }
     match (checked.is_good(), checked.is_part) {
         (true, false) => print(out, format!("{name}: good")),
@@ -160,6 +215,10 @@ fn json(checked: &Checked) -> Json {
         (
             "refusal",
             checked.refusal.as_ref().map_or(Json::Null, Json::text),
+        ),
+        (
+            "absent",
+            checked.absent.as_ref().map_or(Json::Null, Json::text),
         ),
         ("notes", Json::texts(&checked.notes)),
     ])

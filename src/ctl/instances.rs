@@ -217,6 +217,11 @@ mod on {
             let label = label(found);
             return match cleanup::one(kernel, &label, GaveUp::Forget) {
                 Ok(Swept::Cleaned) => Ok(0),
+                // Whoever cleans up after a crash, without knowing what it left, has what he wanted.
+                Ok(Swept::Nothing) => {
+                    let words = "nothing is left of an instance of that name; jailrunctl list has the others";
+                    print(out, format!("{label}: {words}")).map(|()| 0)
+                }
                 Ok(Swept::Lives) => Err(Trouble::new(75, format!("{label}: is running"))),
                 Err(left) => Err(Trouble::new(71, told(&left))),
             };

@@ -53,6 +53,8 @@ fn of_capability_mode(profile: &Profile) -> Vec<String> {
              jailrunctl check --capsicum"
                 .to_string(),
         );
+        let against = profile.against_enforcing().into_iter();
+        notes.extend(against.map(|why| format!("mode = \"enforce\" would be refused: {why}")));
     }
     if profile.capsicum.mode != Mode::Enforce {
         return notes;

@@ -69,7 +69,7 @@ pub fn request(profile: &str, found: &ArgMatches) -> Request {
 
 /// On FreeBSD, for an installed profile, the host is the one we are on.
 #[cfg(target_os = "freebsd")]
-pub fn here(asked: &Request, word: &str, host: Option<&str>) -> Option<Result<Prepared, Error>> {
+fn here(asked: &Request, word: &str, host: Option<&str>) -> Option<Result<Prepared, Error>> {
     is_here(word, host).then(|| prepare(&mut crate::kernel::freebsd::FreeBsd, asked))
 }
 
@@ -80,7 +80,7 @@ pub fn is_here(word: &str, host: Option<&str>) -> bool {
 }
 
 #[cfg(not(target_os = "freebsd"))]
-pub fn here(_: &Request, _: &str, _: Option<&str>) -> Option<Result<Prepared, Error>> {
+fn here(_: &Request, _: &str, _: Option<&str>) -> Option<Result<Prepared, Error>> {
     None
 }
 
@@ -94,15 +94,19 @@ pub fn simulated(world: World, asked: &Request) -> Result<Prepared, Error> {
     prepared
 }
 
-/// The road of a launch up to the plan. Nothing is changed: a devfs ruleset is only looked for.
-pub fn prepare<K: Kernel>(kernel: &mut K, asked: &Request) -> Result<Prepared, Error> {
-    let root = Caller {
+/// For whom a profile is planned.
+pub fn root() -> Caller {
+    Caller {
         uid: 0,
         gid: 0,
         groups: Vec::new(),
         name: "root".to_string(),
-    };
-    let permit = crate::run::permit(kernel, asked, &root)?;
+    }
+}
+
+/// The road of a launch up to the plan. Nothing is changed: a devfs ruleset is only looked for.
+pub fn prepare<K: Kernel>(kernel: &mut K, asked: &Request) -> Result<Prepared, Error> {
+    let permit = crate::run::permit(kernel, asked, &root())?;
     let one_off = permit.is_one_off().then(|| kernel.getpid());
     let label = plan::label(&asked.profile, permit.instance(), one_off);
     let host = host::survey(kernel, &permit, BTreeMap::new(), Purpose::Look)?;

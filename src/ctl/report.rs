@@ -19,7 +19,7 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write) -> Result<i32, Trouble> {
 pub mod on {
     use super::super::args::{label_of, text};
     use super::super::json::Json;
-    use super::super::{Trouble, print};
+    use super::super::{Trouble, print, proposed};
     use crate::instances::{self, Listed};
     use crate::kernel::Kernel;
     use crate::report::live::ask;
@@ -55,7 +55,7 @@ pub mod on {
             true => print(out, json(&word, &report))?,
             false => show(out, &name, &report)?,
         }
-        Ok(i32::from(report.kinds(Fate::Remains) > 0))
+        Ok(i32::from(report.remains()))
     }
 
     /// For `show`: the sum, or why there is none. `None`: the instance doesn't report.
@@ -73,7 +73,23 @@ pub mod on {
         for entry in &report.entries {
             print(out, format!("{name}: {}", shown(entry)))?;
         }
-        print(out, format!("{name}: {}", report.line()))
+        print(out, format!("{name}: {}", report.line()))?;
+        for why in &report.against {
+            print(
+                out,
+                format!("{name}: mode = \"enforce\" would be refused: {why}"),
+            )?;
+        }
+        if report.remains() {
+            return Ok(());
+        }
+        let is_plain = |fate| matches!(fate, Fate::Grant | Fate::Same);
+        let preopen = match report.entries.iter().all(|entry| is_plain(entry.fate)) {
+            true => "",
+            false => " and preopen = true",
+        };
+        let words = "nothing remains: try it with mode = \"enforce\"";
+        print(out, format!("{name}: {words}{preopen} in [capsicum]"))
     }
 
     fn shown(entry: &Entry) -> String {
@@ -89,34 +105,29 @@ pub mod on {
             "{}: {call}{object} ({count} {times}): {why}",
             entry.fate.word()
         );
-        if let Some((table, line)) = &entry.line {
-            text.push_str(&format!("\n    [{table}]"));
-            for part in line.lines() {
-                text.push_str(&format!("\n    {part}"));
-            }
-        }
+        text.push_str(&proposed::shown(entry.line.as_ref()));
         text
     }
 
     fn json(word: &str, report: &Report) -> Json {
         let entries = report.entries.iter().map(|entry| {
-            let (table, line) = match &entry.line {
-                Some((table, line)) => (Json::text(*table), Json::text(line)),
-                None => (Json::Null, Json::Null),
-            };
-            Json::Object(vec![
+            let mut fields = vec![
                 ("call", Json::text(&entry.call)),
                 ("object", Json::text(&entry.object)),
                 ("count", Json::number(entry.count)),
                 ("fate", Json::text(entry.fate.word())),
                 ("why", Json::text(&entry.why)),
-                ("table", table),
-                ("line", line),
-            ])
+            ];
+            fields.extend(proposed::json(entry.line.as_ref()));
+            Json::Object(fields)
         });
         Json::Object(vec![
             ("instance", Json::text(word)),
             ("refused", Json::List(entries.collect())),
+            (
+                "against",
+                Json::List(report.against.iter().map(|why| Json::text(*why)).collect()),
+            ),
             ("full", Json::Bool(report.is_full)),
             ("gaps", Json::Bool(report.has_gaps)),
             ("damaged", Json::Bool(report.is_damaged)),

@@ -18,11 +18,11 @@ pub fn run(found: &ArgMatches, out: &mut dyn Write) -> Result<i32, Trouble> {
 pub mod on {
     use super::super::args::{label_of, text};
     use super::super::json::Json;
-    use super::super::{Trouble, print};
+    use super::super::{Trouble, print, proposed};
     use crate::kernel::attack::Attack;
     use crate::start;
     use crate::why::question::{Act, Question, Told, Wish};
-    use crate::why::{Answer, Line, ask};
+    use crate::why::{Answer, ask};
     use clap::ArgMatches;
     use std::io::Write;
 
@@ -75,44 +75,18 @@ pub mod on {
 
     fn shown(word: &str, asked: &str, answer: &Answer) -> String {
         let mut text = format!("{word}: {asked}: {}: {}", verdict(answer), answer.why);
-        if let Some(line) = &answer.line {
-            for part in header(line).iter().chain(
-                line.text
-                    .lines()
-                    .map(str::to_string)
-                    .collect::<Vec<_>>()
-                    .iter(),
-            ) {
-                text.push_str(&format!("\n    {part}"));
-            }
-            if line.is_more {
-                text.push_str("\nbeside what that key has already");
-            }
-        }
+        text.push_str(&proposed::shown(answer.line.as_ref()));
         text
     }
 
-    fn header(line: &Line) -> Option<String> {
-        (!line.table.is_empty()).then(|| format!("[{}]", line.table))
-    }
-
     fn json(word: &str, asked: &str, answer: &Answer) -> Json {
-        let (table, text, is_more) = match &answer.line {
-            Some(line) => (
-                Json::text(line.table),
-                Json::text(&line.text),
-                Json::Bool(line.is_more),
-            ),
-            None => (Json::Null, Json::Null, Json::Null),
-        };
-        Json::Object(vec![
+        let mut fields = vec![
             ("instance", Json::text(word)),
             ("asked", Json::text(asked)),
             ("granted", Json::Bool(answer.is_granted)),
             ("why", Json::text(&answer.why)),
-            ("table", table),
-            ("line", text),
-            ("beside", is_more),
-        ])
+        ];
+        fields.extend(proposed::json(answer.line.as_ref()));
+        Json::Object(fields)
     }
 }

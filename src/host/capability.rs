@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::kernel::{Errno, Kernel, Open};
 use crate::permit::Permit;
 use crate::plan::capability::Capable;
-use crate::profile::Mode;
+use crate::profile::{CLOSURE_OFF, Mode};
 use crate::run::PREFIX;
 use crate::trust::{self, Distrust, Owner};
 use std::collections::BTreeMap;
@@ -83,13 +83,8 @@ pub fn wanting<K: Kernel>(
     let asked = permit.command().and_then(<[String]>::first);
     let asked = asked.or(permit.profile().program.as_ref());
     match (asked, closure) {
-        (Some(asked), Some(closure)) => {
-            capable(kernel, asked, closure, Some(&shim_path())).err()
-        }
-        _ => Some(
-            "mode = \"enforce\" needs closure = \"auto\": libraries are found by what the program needs"
-                .to_string(),
-        ),
+        (Some(asked), Some(closure)) => capable(kernel, asked, closure, Some(&shim_path())).err(),
+        _ => Some(CLOSURE_OFF.to_string()),
     }
 }
 

@@ -619,6 +619,9 @@ pub trait Kernel: Sized {
     fn cpuset_setaffinity(&mut self, jail: JailId, cpus: &[u32]) -> Outcome<()>;
 
     // Addresses.
+    /// `None`: there is no such interface.
+    fn if_nametoindex(&mut self, name: &str) -> Outcome<Option<u32>>;
+
     /// Every address of every interface (getifaddrs(3)).
     fn getifaddrs(&mut self) -> Outcome<Vec<Alias>>;
     /// SIOCAIFADDR or SIOCAIFADDR_IN6. Adding one that is there changes it and returns no error.

@@ -29,6 +29,8 @@ pub enum Swept {
     /// Somebody runs it.
     Lives,
     Cleaned,
+    /// There was nothing of that name.
+    Nothing,
 }
 
 /// Cleans every instance that nobody runs, but `held`, whose lock the caller holds. Costs one
@@ -79,6 +81,8 @@ pub fn one<K: Kernel>(kernel: &mut K, label: &str, gave_up: GaveUp) -> Result<Sw
     let step = format!("clean up the instance {label}");
     let held = match instance::take(kernel, label) {
         Err(failure) if failure.errno == Errno::EAGAIN => return Ok(Swept::Lives),
+        // Nothing was ever launched since the boot.
+        Err(failure) if failure.errno == Errno::ENOENT => return Ok(Swept::Nothing),
         other => other.map_err(leftover(step.clone()))?,
     };
     let outcome = clean(kernel, &held);
@@ -90,6 +94,8 @@ pub fn one<K: Kernel>(kernel: &mut K, label: &str, gave_up: GaveUp) -> Result<Sw
     match outcome {
         // rc.d/cleanvar removes journals under live instances.
         Ok(Swept::Lives) => Ok(Swept::Lives),
+        // All that is mounted lies below the directory, which this call has made.
+        Ok(_) if held.is_new && released.is_ok() => Ok(Swept::Nothing),
         other => other
             .and_then(|swept| released.map(|()| swept))
             .map_err(leftover(step)),

@@ -85,7 +85,28 @@ pub const ROOT: &str = "the service may be root only with \"suser\" in allow, wh
                         host's (rw, directories in sockets), for nobody in [access], and with no [[listen]] \
                         socket that others may connect to (mode, owner)";
 
+/// Of a profile in capability mode.
+pub const CLOSURE_OFF: &str = "mode = \"enforce\" needs closure = \"auto\": libraries are found by what the \
+                               program needs";
+pub const LOOKS_UP: &str = "names can't be looked up in capability mode: it refuses outgoing connections; leave \
+                            /etc/resolv.conf out, or say mode = \"off\"";
+pub const ANSWERS: &str = "a UDP server can't answer in capability mode: it may send to no address; mode = \"off\" \
+                           can";
+pub const RESOLVER: &str = "/etc/resolv.conf";
+
 impl Profile {
+    /// Why its text would be refused with mode = "enforce".
+    pub fn against_enforcing(&self) -> Vec<&'static str> {
+        let is_udp = |listen: &Listen| matches!(listen.kind, SocketKind::Udp | SocketKind::Udp6);
+        let all = [
+            (self.root.closure == Closure::Off, CLOSURE_OFF),
+            (self.root.files.contains_key(RESOLVER), LOOKS_UP),
+            (self.listen.iter().any(is_udp), ANSWERS),
+        ];
+        let found = all.into_iter().filter(|(is_so, _)| *is_so);
+        found.map(|(_, words)| words).collect()
+    }
+
     /// Root in a jail of its own, with nothing of the host to write and nobody to serve it for; what a
     /// package's script may write is checked where the profile is read.
     pub fn may_be_root(&self) -> bool {

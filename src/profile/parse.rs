@@ -9,7 +9,7 @@ mod root;
 mod sections;
 mod typed;
 
-use super::diagnostic::{Diagnostic, Diagnostics, line_of, quoted};
+use super::diagnostic::{Diagnostic, Diagnostics, line_of, nearest, quoted};
 use super::{
     Access, Capsicum, Closure, Jail, Mode, Network, Output, Proccontrol, Profile, Rctl, Ready,
     Restart, Root, Supervise, Test, values,
@@ -21,6 +21,37 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Longest text of one file.
+/// What can be included on every host: our own profiles. Others are on some, and looking for them is not for here.
+pub const SHIPPED: [&str; 27] = [
+    "base",
+    "bc",
+    "cron",
+    "dns",
+    "fetch",
+    "gzip",
+    "inetd",
+    "lighttpd",
+    "lighttpd-capsicum",
+    "memcached",
+    "memcached-capsicum",
+    "mosquitto",
+    "mosquitto-capsicum",
+    "nginx",
+    "nginx-capsicum",
+    "openssl",
+    "pkg-script",
+    "redis",
+    "redis-capsicum",
+    "rpcbind",
+    "shell",
+    "syslog",
+    "tar",
+    "timezone",
+    "tls",
+    "users",
+    "www",
+];
+
 const FILE_BYTES: usize = 64 * 1024;
 const MOUNTS: usize = 256;
 
@@ -166,10 +197,12 @@ impl<'a> Reader<'a> {
             let Some((_, next)) = included.iter().find(|(known, _)| *known == name) else {
                 self.includes_are_read = false;
                 self.source = source;
-                self.error(
-                    span,
-                    format!("include {}: there is no such profile", quoted(&name)),
-                );
+                let near = match nearest(&name, SHIPPED.iter().copied()) {
+                    Some(near) => format!("; did you mean {}?", quoted(near)),
+                    None => String::new(),
+                };
+                let words = format!("include {}: there is no such profile", quoted(&name));
+                self.error(span, words + &near);
                 continue;
             };
             if source == self.main && next == self.main {

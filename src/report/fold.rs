@@ -76,6 +76,16 @@ pub fn fold(trace: &Trace, first: i32) -> Counted {
     all
 }
 
+/// The absolute paths of all refusals, those of sockets too.
+pub fn paths(counted: &Counted) -> impl Iterator<Item = &[u8]> {
+    let all = counted.keys().flat_map(|(_, object)| match object {
+        Object::Names(names) => names.as_slice(),
+        Object::Address(Address::Unix(path)) => std::slice::from_ref(path),
+        _ => &[],
+    });
+    all.map(Vec::as_slice).filter(|path| path.starts_with(b"/"))
+}
+
 fn executes(event: &Event) -> bool {
     let execve = What::Refused {
         call: EXECVE,

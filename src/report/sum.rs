@@ -3,8 +3,10 @@
 use super::calls::{self, Remedy};
 use super::fold::{self, Object};
 use super::record::{Address, Trace};
-use crate::profile::values;
-use std::net::SocketAddr;
+use crate::kernel::Protocol;
+use crate::why::question::Wish;
+use crate::why::{Line, listening};
+use std::collections::BTreeSet;
 
 /// What becomes of a refusal with mode = "enforce".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,8 +73,14 @@ pub trait Means {
     fn place(&self, path: &str) -> Place;
     /// Bound by jailrun.
     fn listens(&self, address: &Address) -> bool;
+    /// The names of what is bound by jailrun.
+    fn listen_names(&self) -> BTreeSet<String>;
     /// A program that can't load the shim, and what to say of it.
     fn without_shim(&self) -> Option<String>;
+    /// Why the profile's text would be refused.
+    fn against(&self) -> Vec<&'static str>;
+    /// The line that would bring a path inside; and what there is to say of it, behind a semicolon.
+    fn grant(&self, path: &str, wish: Wish) -> (Option<Line>, String);
 }
 
 /// Refusals that are alike.
@@ -84,8 +92,8 @@ pub struct Entry {
     pub count: u64,
     pub fate: Fate,
     pub why: String,
-    /// A table of the profile's and a line of it.
-    pub line: Option<(&'static str, String)>,
+    /// What the profile would have to say.
+    pub line: Option<Line>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,13 +103,16 @@ pub struct Report {
     pub is_full: bool,
     pub has_gaps: bool,
     pub is_damaged: bool,
+    /// Why the profile's text would be refused with mode = "enforce".
+    pub against: Vec<&'static str>,
 }
 
 /// `size` is that of the whole file.
 pub fn sum(trace: &Trace, size: u64, first: i32, means: &dyn Means) -> Report {
     let all = fold::fold(trace, first).into_iter();
+    let mut taken = means.listen_names();
     let mut entries: Vec<Entry> = all
-        .map(|((call, object), count)| entry(call, &object, count, means))
+        .map(|((call, object), count)| entry(call, &object, count, means, &mut taken))
         .collect();
     entries.sort_by(|a, b| (a.fate, &a.call, &a.object).cmp(&(b.fate, &b.call, &b.object)));
     Report {
@@ -110,6 +121,7 @@ pub fn sum(trace: &Trace, size: u64, first: i32, means: &dyn Means) -> Report {
         is_full: size + 1104 > super::MOST as u64,
         has_gaps: trace.has_gaps,
         is_damaged: trace.is_damaged,
+        against: means.against(),
     }
 }
 
@@ -118,6 +130,11 @@ impl Report {
     pub fn kinds(&self, fate: Fate) -> usize {
         let all = self.entries.iter();
         all.filter(|entry| entry.fate == fate).count()
+    }
+
+    /// There is nothing against some of it.
+    pub fn remains(&self) -> bool {
+        self.kinds(Fate::Remains) > 0 || !self.against.is_empty()
     }
 
     /// For `jailrunctl show`.
@@ -131,6 +148,9 @@ impl Report {
         let mut parts: Vec<String> = kinds.collect();
         if parts.is_empty() {
             parts.push("nothing that capability mode refuses".to_string());
+        }
+        if !self.against.is_empty() {
+            parts.push("but the profile would be refused".to_string());
         }
         parts.extend(self.limits().into_iter().map(str::to_string));
         parts.join(", ")
@@ -158,10 +178,22 @@ pub fn escaped(bytes: &[u8]) -> String {
 }
 
 /// Fate, why, and a line.
-type Said = (Fate, String, Option<(&'static str, String)>);
+type Said = (Fate, String, Option<Line>);
 
-fn entry(call: u16, object: &Object, count: u64, means: &dyn Means) -> Entry {
+fn entry(
+    call: u16,
+    object: &Object,
+    count: u64,
+    means: &dyn Means,
+    taken: &mut BTreeSet<String>,
+) -> Entry {
     let (fate, why, line) = said(call, object, means);
+    let line = match (fate, object) {
+        (Fate::Listen, Object::Address(Address::Inet(address))) => {
+            Some(listening(Protocol::Tcp, *address, taken))
+        }
+        _ => line,
+    };
     let shown = match object {
         Object::None | Object::Rights | Object::Processors => String::new(),
         Object::Names(names) => {
@@ -217,7 +249,11 @@ fn said(call: u16, object: &Object, means: &dyn Means) -> Said {
                 None => (
                     Fate::KillChildren,
                     why.to_string(),
-                    Some(("capsicum", "kill_children = true".to_string())),
+                    Some(Line {
+                        table: "capsicum",
+                        text: "kill_children = true".to_string(),
+                        is_more: false,
+                    }),
                 ),
             };
         }
@@ -239,25 +275,38 @@ fn said(call: u16, object: &Object, means: &dyn Means) -> Said {
         ),
         Some(Remedy::Binds) => address(object, means, binding),
         Some(Remedy::Connects) => address(object, means, connecting),
-        Some(Remedy::Names) => names(object, means),
+        Some(Remedy::Names) => names(call, object, means),
         // Allowed in itself, so it is about the name; or unknown.
         None => match object {
             Object::Names(_) if calls::name(call) == "shm_open2" => {
                 never("shared memory has a name there; without one (SHM_ANON) it works")
             }
-            Object::Names(_) => names(object, means),
+            Object::Names(_) => names(call, object, means),
             _ => never("nothing is known that would take its place"),
         },
     }
 }
 
-fn names(object: &Object, means: &dyn Means) -> Said {
+/// Calls that change what a name stands for, and what they would do with it, as far as that is in a trace: not
+/// what open(2) is asked for.
+fn wish(call: u16) -> Wish {
+    match calls::name(call)
+        .trim_start_matches('l')
+        .trim_end_matches("at")
+    {
+        "execve" | "fexecve" => Wish::Execute,
+        "chmod" | "fchmod" | "chown" | "fchown" | "chflags" | "utimes" | "futimes" | "utimens"
+        | "truncate" | "mkdir" | "rmdir" | "mkfifo" | "mknod" | "unlink" | "funlink" | "rename"
+        | "symlink" => Wish::Write,
+        _ => Wish::Read,
+    }
+}
+
+fn names(call: u16, object: &Object, means: &dyn Means) -> Said {
     let Object::Names(names) = object else {
         return by_shim(means, "the library looks its name up by descriptors");
     };
-    if let Some(reason) = means.without_shim() {
-        return never(reason);
-    }
+    let wish = wish(call);
     let mut why = Vec::new();
     for name in names {
         let path = String::from_utf8_lossy(name);
@@ -266,23 +315,58 @@ fn names(object: &Object, means: &dyn Means) -> Said {
             continue;
         }
         let path = plain(&path);
+        if let Some(why) = needless(&path) {
+            return (Fate::Same, why.to_string(), None);
+        }
         match means.place(&path) {
+            Place::Absent => return absent(&path, wish, means),
+            Place::Readable if wish == Wish::Write => {
+                let why = "is read-only inside, in any mode".to_string();
+                return (Fate::Same, why, None);
+            }
             Place::Writable(above) | Place::Sockets(above) => {
                 why.push(format!("by the descriptor on {}", above.escape_debug()));
             }
             Place::Log => why.push("by its socket of syslog(3)".to_string()),
             Place::Readable => why.push("by the descriptor on /, to read and execute".to_string()),
-            Place::Absent => return absent(&path),
         }
+    }
+    if let Some(reason) = means.without_shim() {
+        return never(reason);
     }
     why.dedup();
     (Fate::Preopen, why.join(", "), None)
 }
 
+/// What the C library and the run-time linker do otherwise in capability mode (lib/libsys/x86/__vdso_gettc.c,
+/// libexec/rtld-elf/rtld.c).
+fn needless(path: &str) -> Option<&'static str> {
+    let clocks = ["/dev/hpet", "/dev/hv_tsc", "/dev/pvclock"];
+    match path {
+        "/etc/libmap.conf" | "/var/run/ld-elf.so.hints" => Some(
+            "the run-time linker looks for libraries there; in capability mode it has descriptors on them",
+        ),
+        _ if clocks.iter().any(|clock| path.starts_with(clock)) => Some(
+            "the C library reads the clock there; in capability mode it asks the kernel for the time",
+        ),
+        _ => None,
+    }
+}
+
 /// No name inside is refused, so this is what the program looks for and doesn't find, in any mode.
-fn absent(path: &str) -> Said {
-    let why = "isn't inside, now and then; if it should be, it has to be granted".to_string();
-    (Fate::Grant, why, grant("ro", path))
+fn absent(path: &str, wish: Wish, means: &dyn Means) -> Said {
+    match grant(path, wish, means) {
+        (None, words) => (
+            Fate::Same,
+            format!("isn't inside, in any mode{words}"),
+            None,
+        ),
+        (line, words) => {
+            let why =
+                format!("isn't inside, in any mode{words}: if the service needs it, grant it");
+            (Fate::Grant, why, line)
+        }
+    }
 }
 
 fn address(object: &Object, means: &dyn Means, judge: fn(&Address, &dyn Means) -> Said) -> Said {
@@ -300,23 +384,17 @@ fn binding(address: &Address, means: &dyn Means) -> Said {
         _ if means.listens(address) => {
             by_shim(means, "the library hands out the socket of [[listen]]")
         }
-        Address::Inet(inet) => (
-            Fate::Listen,
-            "jailrun binds it before the program begins; a UDP server can't answer, though"
-                .to_string(),
-            Some(("[listen]", listen(inet))),
-        ),
+        Address::Inet(_) => {
+            if let Some(reason) = means.without_shim() {
+                return never(reason);
+            }
+            let why = "jailrun binds it before the program begins; backlog belongs there, if it asks for more \
+                       than 128; a UDP server can't answer, though";
+            (Fate::Listen, why.to_string(), None)
+        }
         Address::Unix(path) => named_socket(path, means, "made"),
         Address::Other(_) => never("only addresses of IPv4, IPv6 and unix(4) can be bound"),
     }
-}
-
-fn listen(address: &SocketAddr) -> String {
-    let proto = if address.is_ipv4() { "tcp" } else { "tcp6" };
-    format!(
-        "name = \"port-{}\"\nproto = \"{proto}\"\naddr = \"{address}\"",
-        address.port()
-    )
 }
 
 fn connecting(address: &Address, means: &dyn Means) -> Said {
@@ -344,17 +422,30 @@ fn named_socket(name: &[u8], means: &dyn Means, act: &str) -> Said {
         ),
         _ if !path.starts_with('/') => by_shim(means, "by the descriptor of its working directory"),
         _ => {
-            let directory = path.rsplit_once('/').map_or("", |(above, _)| above);
-            let key = if act == "made" { "rw" } else { "sockets" };
-            let line = grant(key, directory);
-            let why = format!("a socket is {act} only in a directory that is granted for it");
+            let wish = if act == "made" {
+                Wish::Write
+            } else {
+                Wish::Read
+            };
+            let (line, words) = grant(&path, wish, means);
+            let why =
+                format!("a socket is {act} only in a directory that is granted for it{words}");
             let fate = if line.is_some() {
                 Fate::Grant
             } else {
-                Fate::Remains
+                Fate::Same
             };
             (fate, why, line)
         }
+    }
+}
+
+/// The service chose the path, so there is no line for what reads otherwise than it is.
+fn grant(path: &str, wish: Wish, means: &dyn Means) -> (Option<Line>, String) {
+    let is_plain = path.escape_debug().to_string() == path && !path.contains('\u{fffd}');
+    match is_plain {
+        true => means.grant(path, wish),
+        false => (None, "; no profile can name it".to_string()),
     }
 }
 
@@ -372,11 +463,4 @@ pub(super) fn plain(path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
-}
-
-/// A line of `[root]`; the service chose the path, so none for what reads otherwise than it is.
-fn grant(key: &str, path: &str) -> Option<(&'static str, String)> {
-    let is_plain = path.escape_debug().to_string() == path && !path.contains("%i");
-    let path = values::path_below_root(path).ok().filter(|_| is_plain)?;
-    Some(("root", format!("{key} = [\"{path}\"]")))
 }

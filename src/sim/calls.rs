@@ -131,6 +131,10 @@ impl Kernel for Sim {
         cpuset_getaffinity(whose: CpusOf) -> Vec<u32> = |world, pid| world.cpuset_getaffinity(pid, whose);
         cpuset_setaffinity(jail: JailId, cpus: &[u32]) -> () =
             |world, pid| world.cpuset_setaffinity(pid, jail, cpus);
+        if_nametoindex(name: &str) -> Option<u32> = |world, _pid| {
+            let index = world.interfaces.iter().position(|known| known == name);
+            Ok(index.map(|index| index as u32 + 1))
+        };
         getifaddrs() -> Vec<Alias> = |world, _pid| Ok(world.addresses.clone());
         add_address(alias: &Alias) -> () = |world, pid| world.add_address(pid, alias);
         delete_address(alias: &Alias) -> () = |world, pid| world.delete_address(pid, alias);

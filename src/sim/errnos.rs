@@ -123,6 +123,7 @@ fn mounts_jails_and_addresses(call: &str) -> Option<&'static [Errno]> {
         "jail_remove" => &[Errno::EPERM],
         "cpuset_getaffinity" => &[Errno::ESRCH],
         "cpuset_setaffinity" => &[Errno::EPERM, Errno::EINVAL, Errno::EDEADLK],
+        "if_nametoindex" => &[Errno::EMFILE, Errno::ENOMEM],
         "getifaddrs" => &[Errno::EMFILE, Errno::ENOMEM],
         "listeners" => &[Errno::EINVAL, Errno::ENOMEM],
         "add_address" => &[Errno::EPERM, Errno::EINVAL, Errno::ENOMEM],

@@ -81,7 +81,7 @@ fn held_instance<K: Kernel>(kernel: &mut K, label: &str) -> Result<Instance, Err
         return Ok(held);
     }
     let error = match cleanup::clean(kernel, &held) {
-        Ok(Swept::Cleaned) => return Ok(held),
+        Ok(Swept::Cleaned | Swept::Nothing) => return Ok(held),
         Ok(Swept::Lives) => busy(),
         Err(failure) => Error::step(format!("clean up the instance {label}"), failure),
     };

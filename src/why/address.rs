@@ -8,6 +8,7 @@ use crate::kernel::attack::Attack;
 use crate::kernel::{Alias, Errno, Failure, Listener, Protocol, SocketAddress, SocketKind};
 use crate::plan::child::FIRST;
 use crate::profile::{Listen, Network};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// net.inet.ip.portrange.reservedhigh, unless it says otherwise.
@@ -139,7 +140,14 @@ fn binding(
             listen.name
         ));
     }
-    let listen = || Some(listening(protocol, address));
+    let names = known
+        .profile
+        .listen
+        .iter()
+        .map(|listen| listen.name.clone());
+    let mut taken = names.collect();
+    let listen = listening(protocol, address, &mut taken);
+    let listen = || Some(listen.clone());
     if known.plan.child().capability.is_some() {
         let words =
             "the service runs in capability mode, where it binds nothing that isn't in [[listen]]";
@@ -269,17 +277,22 @@ fn network(known: &Known<'_>, ip: IpAddr, host: &[Alias]) -> Option<Line> {
     })
 }
 
-fn listening(protocol: Protocol, address: SocketAddr) -> Line {
+/// By a name that no other table has.
+pub fn listening(protocol: Protocol, address: SocketAddr, taken: &mut BTreeSet<String>) -> Line {
     let proto = match address {
         SocketAddr::V4(_) => protocol.to_string(),
         SocketAddr::V6(_) => format!("{protocol}6"),
     };
+    let mut name = format!("{proto}-{}", address.port());
+    for number in 2.. {
+        if taken.insert(name.clone()) {
+            break;
+        }
+        name = format!("{proto}-{}-{number}", address.port());
+    }
     Line {
         table: "[listen]",
-        text: format!(
-            "name = \"{protocol}-{}\"\nproto = \"{proto}\"\naddr = \"{address}\"",
-            address.port()
-        ),
+        text: format!("name = \"{name}\"\nproto = \"{proto}\"\naddr = \"{address}\""),
         is_more: false,
     }
 }

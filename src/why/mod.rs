@@ -9,7 +9,7 @@ mod address;
 mod capability;
 mod look;
 mod path;
-mod propose;
+pub(crate) mod propose;
 pub mod question;
 mod walk;
 
@@ -24,6 +24,8 @@ use crate::plan::tree::{Node, Tree};
 use crate::plan::{Host, Plan, is_below, jail_name};
 use crate::profile::{Profile, values};
 use crate::supervise::watch::Ears;
+pub(crate) use address::listening;
+pub(crate) use path::outside_of;
 use question::Question;
 
 /// What there is to say.

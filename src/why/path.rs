@@ -7,7 +7,7 @@ use super::walk::{Met, below, parent, walk};
 use super::{Answer, Known, Line, capability, gone, inside, quoted};
 use crate::error::Error;
 use crate::kernel::attack::Attack;
-use crate::kernel::{At, Errno, FileKind, Filesystem, Stat};
+use crate::kernel::{At, Errno, FileKind, Filesystem, Kernel, Stat};
 use crate::plan::tree::{Node, What};
 use crate::profile::{Tmpfs, Writable};
 
@@ -48,15 +48,28 @@ fn writable(known: &Known<'_>) -> Vec<String> {
         .collect()
 }
 
-/// The same path on the host, as root sees it. What root can't look up there isn't there for a profile.
 fn outside<K: Attack>(kernel: &mut K, looked: &Looked) -> Outside {
-    let mut outside = Outside::default();
     let (path, stat) = match &looked.walked.met {
         Met::There { at, stat } | Met::Closed { at, stat } => (at.clone(), Some(stat)),
         Met::Missing { at, rest } if rest.is_empty() => (at.clone(), None),
         Met::Missing { at, rest } => (below(at, rest), None),
-        _ => return outside,
+        _ => return Outside::default(),
     };
+    let mut outside = outside_of(kernel, &path);
+    let is_socket = |stat: &Stat| stat.kind == FileKind::Socket;
+    outside.is_served = match &outside.found {
+        Some((at, stat)) if is_socket(stat) => reach(kernel, at).is_ok(),
+        _ => false,
+    };
+    let gid = stat.map(|stat| stat.gid);
+    outside.group = gid.and_then(|gid| kernel.getgrgid(gid).ok().flatten());
+    outside
+}
+
+/// A path on the host, as root sees it. What root can't look up there isn't there for a profile. Nobody is
+/// connected to, and no group is looked up.
+pub(crate) fn outside_of<K: Kernel>(kernel: &mut K, path: &str) -> Outside {
+    let mut outside = Outside::default();
     let mut planted = None;
     let mut seen = |path: &str| {
         let walked = walk(kernel, path).ok()?;
@@ -69,21 +82,14 @@ fn outside<K: Attack>(kernel: &mut K, looked: &Looked) -> Outside {
             _ => None,
         }
     };
-    outside.found = seen(&path);
-    outside.directory = seen(parent(&path)).map(|(_, stat)| stat);
+    outside.found = seen(path);
+    outside.directory = seen(parent(path)).map(|(_, stat)| stat);
     outside.planted = planted;
-    let is_socket = |stat: &Stat| stat.kind == FileKind::Socket;
-    outside.is_served = match &outside.found {
-        Some((at, stat)) if is_socket(stat) => reach(kernel, at).is_ok(),
-        _ => false,
-    };
-    let gid = stat.map(|stat| stat.gid);
-    outside.group = gid.and_then(|gid| kernel.getgrgid(gid).ok().flatten());
     outside
 }
 
 /// Of a link of the host's: nobody but root could have made it.
-fn is_roots<K: Attack>(kernel: &mut K, link: &str) -> bool {
+fn is_roots<K: Kernel>(kernel: &mut K, link: &str) -> bool {
     let above = kernel.lstatat(At::Cwd, parent(link));
     above.is_ok_and(|stat| stat.uid == 0 && stat.mode & 0o022 == 0)
 }
@@ -98,7 +104,7 @@ pub(super) fn explain(known: &Known<'_>, wish: Wish, looked: &Looked, outside: &
     }
 }
 
-fn distrusted(link: &str) -> String {
+pub(super) fn distrusted(link: &str) -> String {
     format!(
         "{} lies where the service or others write, so that whoever took it over chooses where it leads: \
          nothing is proposed",

@@ -1,6 +1,7 @@
 //! Which line of a profile would grant a path that isn't inside. Pure. What the host has there decides
 //! what kind of line it is, and whether the service could use it at all.
 
+use super::path::distrusted;
 use super::question::Wish;
 use super::walk::parent;
 use super::{Known, Line, quoted};
@@ -52,6 +53,23 @@ fn yes(table: &'static str, text: String, is_more: bool) -> Proposed {
 
 fn list(key: &str, item: &str) -> String {
     format!("{key} = [{}]", quoted(item))
+}
+
+/// Of a path that a service has chosen, and that may be looked for in vain on every host: what the host hasn't is
+/// proposed only where the service could make it.
+pub fn looked_for(known: &Known<'_>, path: &str, wish: Wish, outside: &Outside) -> Proposed {
+    if let Some(link) = &outside.planted {
+        return no(distrusted(link));
+    }
+    let is_made = values::SYNTHETIC.contains(&path) || path == SYSLOG || path.starts_with("/dev/");
+    if outside.found.is_some() || is_made || wish == Wish::Execute {
+        return grant(known, path, wish, outside);
+    }
+    let could_make = |stat: &Stat| stat.mode & 0o002 == 0 && known.may(stat, 3);
+    match outside.directory.as_ref().is_some_and(could_make) {
+        true => grant(known, path, Wish::Write, outside),
+        false => no("nor on the host"),
+    }
 }
 
 pub fn grant(known: &Known<'_>, path: &str, wish: Wish, outside: &Outside) -> Proposed {

@@ -1,6 +1,6 @@
 //! jailrunctl on running instances.
 
-use crate::fixture::{Fixture, INSTALLED, ctl, jail_lives, said, sh, until, wait};
+use crate::fixture::{Fixture, INSTALLED, PROFILES, ctl, jail_lives, said, sh, until, wait};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -78,6 +78,18 @@ fn cleanup_takes_back_what_a_killed_supervisor_left_and_leaves_the_living_alone(
     until("the kernel", || !jail_lives(&fixture.jail()));
     let row = said(ctl(&["list"]));
     assert!(row.contains("stale"), "{row}");
+    let cleaned = ctl(&["cleanup", &fixture.name]);
+    assert_eq!(
+        (cleaned.status.code(), said(cleaned)),
+        (Some(0), String::new())
+    );
+    // Again, or by a name that nothing ever had: nothing is wrong, and it is told.
+    for name in [&fixture.name, "jrtest-absent"] {
+        let again = ctl(&["cleanup", name]);
+        let words = "nothing is left of an instance of that name; jailrunctl list has the others";
+        let told = (again.status.code(), said(again));
+        assert_eq!(told, (Some(0), format!("{name}: {words}")));
+    }
     let output = ctl(&["cleanup", "--all"]);
     assert!(output.status.success(), "{output:?}");
     assert!(!std::path::Path::new("/var/run/jrtest-cleanup.pid").exists());
@@ -86,6 +98,29 @@ fn cleanup_takes_back_what_a_killed_supervisor_left_and_leaves_the_living_alone(
         sh("devfs rule showsets | awk '$1 >= 18944 && $1 < 19200'"),
         ""
     );
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_package_that_is_not_installed_fails_no_check_of_all_profiles() {
+    let fixture = Fixture::new("check", "");
+    let packages = "/usr/local/share/jailrun/profiles";
+    let text = "program = \"/usr/local/bin/jrtest-absent\"\nuser = \"nobody\"\n[capsicum]\nmode = \"off\"\n";
+    std::fs::create_dir_all(packages).unwrap();
+    std::fs::write(format!("{packages}/jrtest-absent.toml"), text).unwrap();
+    let all = said(ctl(&["check"]));
+    let words = "jrtest-absent: not installed here: /usr/local/bin/jrtest-absent";
+    assert!(all.lines().any(|line| line == words), "{all}");
+    // By its name it was asked whether it would start.
+    let asked = ctl(&["check", "jrtest-absent"]);
+    assert_eq!(asked.status.code(), Some(78), "{asked:?}");
+    // The administrator's own has a slip in it, and fails.
+    let own = format!("{PROFILES}/jrtest-absent.toml");
+    std::fs::write(&own, text).unwrap();
+    let checked = ctl(&["check"]);
+    assert_eq!(checked.status.code(), Some(78));
+    assert!(!said(checked).contains(words));
+    sh(&format!("rm {own} {packages}/jrtest-absent.toml"));
     fixture.nothing_is_left();
 }
 

@@ -1,9 +1,9 @@
 //! A profile of its own for each test, the program installed set-user-ID, and the world before.
 
+pub use crate::hosted::{told as sh, until};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, Instant};
 
 pub const PROFILES: &str = "/usr/local/etc/jailrun/profiles";
 /// For ALICE to run, with any command.
@@ -120,19 +120,8 @@ pub fn ctl(words: &[&str]) -> Output {
     command.args(words).stdin(Stdio::null()).output().unwrap()
 }
 
-/// A script of the host's, as root, and what it says.
-pub fn sh(script: &str) -> String {
-    said(
-        Command::new("/bin/sh")
-            .args(["-c", script])
-            .output()
-            .unwrap(),
-    )
-}
-
 pub fn said(output: Output) -> String {
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).trim().to_string()
+    crate::hosted::said(&output)
 }
 
 /// Everything that a launch could leave, but for the locks and counts that are meant to stay. Zombies are other programs' to reap: an orphan of a killed
@@ -141,15 +130,6 @@ pub fn world() -> String {
     let script = "mount -p; jls; ifconfig; rctl; ls -lA /var/run/jailrun | awk 'NR > 1 && $NF !~ /^[.](devfs|writers|addresses|closures|refused-)/ {print $1, $NF}'; \
                   ps -ax -o jid= -o state= -o command= | awk '$1 != 0 && $2 !~ /^Z/ {$1 = $1; print}'";
     sh(script)
-}
-
-/// Waits until something holds, ten seconds at most.
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 pub fn jail_lives(name: &str) -> bool {

@@ -17,6 +17,9 @@ mod daemon8;
 #[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
+#[path = "../hosted/mod.rs"]
+mod hosted;
+#[cfg(target_os = "freebsd")]
 mod leaks;
 #[cfg(target_os = "freebsd")]
 mod limits;

@@ -50,8 +50,9 @@ fn told<'a>(text: &'a str, begin: &str) -> &'a str {
 
 #[test]
 fn what_capability_mode_would_refuse_is_reported_with_the_line_that_grants_it() {
-    let script = "ktrace -c -p $$ 2>/dev/null; cat /etc/services >/tmp/copy; cat /opt/missing 2>/dev/null; \
+    let script = "ktrace -c -p $$ 2>/dev/null; cat /etc/services >/tmp/copy; cat /opt/missing /etc/ttys /etc/master.passwd 2>/dev/null; \
                   nc -w 1 127.0.0.83 7 </dev/null; nc -U /nowhere/s </dev/null 2>/dev/null; \
+                  nc -U /var/run/log </dev/null 2>/dev/null; (: </dev/zero) 2>/dev/null; \
                   (sleep 100) & kill $!; \
                   nc -l 127.0.0.83 8083 </dev/null >/tmp/end & sleep 100";
     let fixture = fixture("report", script);
@@ -67,23 +68,29 @@ fn what_capability_mode_would_refuse_is_reported_with_the_line_that_grants_it() 
     let lines = [
         format!("{name}: preopen: openat /etc/services ("),
         format!("{name}: preopen: openat /tmp/copy ("),
-        format!("{name}: grant: openat /opt/missing (1 time): "),
+        format!("{name}: grant: openat /etc/ttys (1 time): isn't inside, in any mode"),
         format!("{name}: remains: connect 127.0.0.83:7 (1 time): it connects"),
-        format!("{name}: grant: connect unix:/nowhere/s (1 time): "),
+        format!("{name}: grant: connect unix:/var/run/log (1 time): "),
         format!("{name}: kill_children: kill signal 15 ("),
         format!("{name}: listen: bind 127.0.0.83:8083 (1 time): "),
         format!("{name}: preopen: execve /bin/cat ("),
+        format!(
+            "{name}: same: openat /opt/missing (1 time): isn't inside, in any mode; nor on the host"
+        ),
+        format!("{name}: same: connect unix:/nowhere/s (1 time): "),
+        format!("{name}: grant: openat /dev/zero ("),
     ];
     for line in &lines {
         told(&text, line);
     }
     let grants = [
-        (&lines[2], "    [root]\n    ro = [\"/opt/missing\"]"),
-        (&lines[4], "    [root]\n    sockets = [\"/nowhere\"]"),
+        (&lines[2], "    [root.files]\n    \"/etc/ttys\" = \"host\""),
+        (&lines[4], "    [root]\n    sockets = [\"syslog\"]"),
+        (&lines[10], "    [root]\n    devices = [\"zero\"]"),
         (&lines[5], "    [capsicum]\n    kill_children = true"),
         (
             &lines[6],
-            "    [[listen]]\n    name = \"port-8083\"\n    proto = \"tcp\"\n    addr = \"127.0.0.83:8083\"",
+            "    [[listen]]\n    name = \"tcp-8083\"\n    proto = \"tcp\"\n    addr = \"127.0.0.83:8083\"",
         ),
     ];
     for (line, grant) in grants {
@@ -102,6 +109,12 @@ fn what_capability_mode_would_refuse_is_reported_with_the_line_that_grants_it() 
     assert!(
         show.contains("report") && show.contains("vanish with a [[listen]]"),
         "{show}"
+    );
+    // What the service could do nothing with is never proposed, however often it asks.
+    let secret = told(&text, &format!("{name}: same: openat /etc/master.passwd ("));
+    assert!(
+        secret.contains("of no use to nobody") && !secret.contains("    ["),
+        "{secret}"
     );
     // Root's alone, in root's directory; and it goes on though the service tried to end it.
     told(&text, &format!("{name}: remains: ktrace (1 time): "));

@@ -1,5 +1,6 @@
 //! A profile of its own for each test, and what attest says of it.
 
+pub use crate::hosted::told as sh;
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -118,16 +119,6 @@ pub fn holes(report: &Output) -> BTreeSet<String> {
         .filter(|(_, verdict)| verdict == "OPEN" || verdict == "ODD")
         .map(|(name, _)| name)
         .collect()
-}
-
-/// A script of the host's, as root, and what it says.
-pub fn sh(script: &str) -> String {
-    let output = Command::new("/bin/sh")
-        .args(["-c", script])
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).trim().to_string()
 }
 
 pub fn world() -> String {

@@ -16,6 +16,9 @@ mod fixture;
 #[cfg(target_os = "freebsd")]
 mod handmade;
 #[cfg(target_os = "freebsd")]
+#[path = "../hosted/mod.rs"]
+mod hosted;
+#[cfg(target_os = "freebsd")]
 mod jails;
 mod openings;
 #[cfg(target_os = "freebsd")]

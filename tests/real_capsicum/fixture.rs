@@ -1,8 +1,8 @@
 //! A profile of its own for each test, whose program is this file, and the world before.
 
+pub use crate::hosted::{told as sh, until};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, Instant};
 
 const PROFILES: &str = "/usr/local/etc/jailrun/profiles";
 const INSTALLED: &str = "/usr/local/bin/jrtest-jailrun";
@@ -132,26 +132,7 @@ pub fn told(output: &Output) -> Vec<String> {
     told
 }
 
-/// A script of the host's, as root, and what it says.
-pub fn sh(script: &str) -> String {
-    let output = Command::new("/bin/sh")
-        .args(["-c", script])
-        .output()
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).trim().to_string()
-}
-
 fn world() -> String {
     sh("mount -p; jls; ifconfig; ls /var/run/*.sock 2>/dev/null; \
         ls -A /var/run/jailrun | grep -v '^[.]'")
-}
-
-/// Waits until something holds, twenty seconds at most.
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }

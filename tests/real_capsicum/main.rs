@@ -18,6 +18,9 @@ mod fixed;
 #[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
+#[path = "../hosted/mod.rs"]
+mod hosted;
+#[cfg(target_os = "freebsd")]
 mod listen;
 #[cfg(target_os = "freebsd")]
 mod probe;

@@ -4,7 +4,7 @@ use crate::fixture::{Daemon, ETC, Own, ask, filter, logs, said, sh, until};
 use std::path::Path;
 
 /// Every process of the jail is in capability mode, as the kernel says.
-fn is_confined(daemon: &Daemon) {
+pub fn is_confined(daemon: &Daemon) {
     let flags = sh(&format!("procstat -hs $(pgrep -j {} .)", daemon.jail()));
     let confined = |line: &str| line.split_whitespace().any(|word| word == "C");
     assert!(!flags.is_empty() && flags.lines().all(confined), "{flags}");

@@ -1,8 +1,9 @@
 //! A daemon that runs by its shipped profile, on a port and with a configuration of the test's own.
 
+pub use crate::hosted::{said, sh, until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -66,8 +67,11 @@ impl Daemon {
             println!("SKIP real_daemons {name}: needs {program}");
             return None;
         }
+        if name.ends_with("-capsicum") && !has_library(name) {
+            return None;
+        }
         let alone = alone();
-        for directory in [PACKAGES, ETC] {
+        for directory in [ADMINISTRATORS, PACKAGES, ETC] {
             std::fs::create_dir_all(directory).unwrap();
         }
         let installed = install();
@@ -131,7 +135,7 @@ fn shipped(name: &str) -> &'static str {
     found.unwrap().1
 }
 
-fn edited(name: &str, changes: &[(&str, &str)]) -> String {
+pub fn edited(name: &str, changes: &[(&str, &str)]) -> String {
     let text = shipped(name).to_string();
     changes.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "{from}");
@@ -180,9 +184,42 @@ fn pidfile(name: &str) -> String {
     format!("/var/run/jrtest-{name}.pid")
 }
 
+fn library() -> String {
+    format!("{}/lib/jailrun/libjailrun_preopen.so", jailrun::run::PREFIX)
+}
+
+/// As it was built: where the runner says, or beside the programs.
+fn built_library() -> PathBuf {
+    let beside =
+        || Path::new(env!("CARGO_BIN_EXE_jailrun")).with_file_name("libjailrun_preopen.so");
+    std::env::var_os("JAILRUN_PREOPEN").map_or_else(beside, PathBuf::from)
+}
+
+/// Whether the library of capability mode is on this host, or can be put there.
+pub fn has_library(test: &str) -> bool {
+    let is_there = Path::new(&library()).exists() || built_library().exists();
+    if !is_there {
+        println!(
+            "SKIP real_daemons {test}: needs {}, or its build",
+            library()
+        );
+    }
+    is_there
+}
+
 /// Those that aren't there yet, to be removed again.
 fn install() -> Vec<String> {
     let mut new = Vec::new();
+    if !Path::new(&library()).exists() && built_library().exists() {
+        let (built, place) = (built_library(), library());
+        let (directory, _) = place.rsplit_once('/').unwrap();
+        std::fs::create_dir_all(directory).unwrap();
+        sh(&format!(
+            "install -o root -g wheel -m 444 {} {place}",
+            built.display()
+        ));
+        new.push(place);
+    }
     for (name, text) in SHIPPED {
         let path = format!("{PACKAGES}/{name}.toml");
         if !Path::new(&path).exists() {
@@ -211,31 +248,16 @@ pub fn jailrun(words: &[&str]) -> Command {
     jailrun
 }
 
-pub fn said(output: &Output) -> String {
-    let text = [&output.stdout[..], &output.stderr].concat();
-    String::from_utf8_lossy(&text).trim().to_string()
-}
-
-pub fn sh(script: &str) -> String {
-    let output = Command::new("/bin/sh")
-        .args(["-c", script])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{script}: {}", said(&output));
-    said(&output)
+pub fn ctl(words: &[&str]) -> Output {
+    let program = std::env::var_os("JAILRUNCTL_BIN")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_jailrunctl").into());
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).output().unwrap()
 }
 
 /// What a launch could leave. The directory of state has a place for locks and counts that stay.
 fn world() -> String {
     sh("mount -p; jls; ifconfig; ls -A /var/run/jailrun | grep -v '^[.]' || true")
-}
-
-pub fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Sends one request and reads until the other side closes, or until it has said `answer`.

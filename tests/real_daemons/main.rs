@@ -10,6 +10,9 @@
 #![cfg_attr(target_os = "freebsd", allow(clippy::unwrap_used, clippy::panic))]
 
 #[cfg(target_os = "freebsd")]
+#[path = "../amended/mod.rs"]
+mod amended;
+#[cfg(target_os = "freebsd")]
 mod calls;
 #[cfg(target_os = "freebsd")]
 mod capsicum;
@@ -18,7 +21,12 @@ mod daemons;
 #[cfg(target_os = "freebsd")]
 mod fixture;
 #[cfg(target_os = "freebsd")]
+#[path = "../hosted/mod.rs"]
+mod hosted;
+#[cfg(target_os = "freebsd")]
 mod logs;
+#[cfg(target_os = "freebsd")]
+mod reported;
 
 #[cfg(not(target_os = "freebsd"))]
 #[test]

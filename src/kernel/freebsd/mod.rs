@@ -374,6 +374,10 @@ impl Kernel for FreeBsd {
         jail::remove(jail)
     }
 
+    fn if_nametoindex(&mut self, name: &str) -> Outcome<Option<u32>> {
+        net::if_nametoindex(name)
+    }
+
     fn getifaddrs(&mut self) -> Outcome<Vec<Alias>> {
         net::getifaddrs()
     }

@@ -1,7 +1,7 @@
 //! Addresses of interfaces: getifaddrs(3) and four ioctls. The structures are laid out by hand in byte
 //! arrays, field by field at the offsets of sys/netinet/in_var.h and sys/netinet6/in6_var.h.
 
-use std::ffi::{CStr, c_int, c_ulong};
+use std::ffi::{CStr, CString, c_int, c_ulong};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -126,6 +126,18 @@ fn ioctl(call: &'static str, family: c_int, request: c_ulong, argument: &mut [u8
     // that many bytes (68, 136, 32, 288), which the kernel copies in.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, argument.as_mut_ptr()) };
     checked(call, result).map(drop)
+}
+
+pub fn if_nametoindex(name: &str) -> Outcome<Option<u32>> {
+    let name = CString::new(name).map_err(|_| Failure::new("if_nametoindex", Errno::EINVAL))?;
+    // SAFETY: `name` is a NUL-terminated string that outlives the call.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => match last("if_nametoindex") {
+            failure if failure.errno == Errno::ENXIO => Ok(None),
+            failure => Err(failure),
+        },
+        index => Ok(Some(index)),
+    }
 }
 
 pub fn getifaddrs() -> Outcome<Vec<Alias>> {

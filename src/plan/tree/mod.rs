@@ -126,7 +126,7 @@ impl Tree {
     }
 
     /// Whether what the host has at a path is there already, in something that is granted.
-    fn shows(&self, path: &str) -> bool {
+    pub fn shows(&self, path: &str) -> bool {
         let is_granted = |node: &Node| matches!(node.what, What::Granted { .. });
         self.nodes.get(path).is_some_and(is_granted)
             || self.cover(path).is_some_and(|(_, node)| is_granted(node))

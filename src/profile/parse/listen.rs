@@ -2,7 +2,7 @@
 
 use super::super::diagnostic::quoted;
 use super::super::schema::Key;
-use super::super::{Closure, Listen, Mode, values};
+use super::super::{ANSWERS, CLOSURE_OFF, Closure, LOOKS_UP, Listen, Mode, values};
 use super::typed::{Percent, fill, replace};
 use super::{Place, Reader, Value};
 use crate::kernel::{SocketAddress, SocketKind};
@@ -148,9 +148,7 @@ impl Reader<'_> {
             // A server answers by sendto(2) with an address, which capability mode refuses.
             let is_udp = matches!(one.kind, SocketKind::Udp | SocketKind::Udp6);
             if is_udp && self.profile.capsicum.mode == Mode::Enforce {
-                let message = "a UDP server can't answer in capability mode: \
-                               it may send to no address; mode = \"off\" can";
-                self.error_at(place, message.to_owned());
+                self.error_at(place, ANSWERS.to_owned());
             }
         }
     }
@@ -162,14 +160,10 @@ impl Reader<'_> {
             |reader: &Self, key: &str| -> Option<Place<'_>> { reader.capsicum.get(key).cloned() };
         let mut wrong: Vec<(Option<Place<'_>>, &str)> = Vec::new();
         if capsicum.mode == Mode::Enforce && self.profile.root.closure == Closure::Off {
-            let message = "mode = \"enforce\" needs closure = \"auto\": \
-                           libraries are found by what the program needs";
-            wrong.push((place(self, "mode"), message));
+            wrong.push((place(self, "mode"), CLOSURE_OFF));
         }
         if capsicum.mode == Mode::Enforce && self.resolver.is_some() {
-            let message = "names can't be looked up in capability mode: it refuses outgoing \
-                           connections; leave /etc/resolv.conf out, or say mode = \"off\"";
-            wrong.push((self.resolver.clone(), message));
+            wrong.push((self.resolver.clone(), LOOKS_UP));
         }
         if capsicum.preopen && self.profile.root.closure == Closure::Off {
             let message =

@@ -4,7 +4,7 @@
 
 use super::super::diagnostic::quoted;
 use super::super::schema::Key;
-use super::super::{Closure, Socket, Tmpfs, Writable, values};
+use super::super::{Closure, RESOLVER, Socket, Tmpfs, Writable, values};
 use super::typed::{Percent, append, fill, replace};
 use super::{Reader, Value};
 use toml::de::DeValue;
@@ -199,7 +199,7 @@ impl Reader<'_> {
                 Err(message) => self.error(value.span(), message),
                 Ok(content) => {
                     let place = self.place(value);
-                    if path == "/etc/resolv.conf" {
+                    if path == RESOLVER {
                         self.resolver = Some(place.clone());
                     }
                     if self

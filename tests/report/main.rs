@@ -1,139 +1,13 @@
 //! What a trace of ktrace(2) is read as, and what is said of it, whatever a service writes into it.
 #![allow(clippy::unwrap_used)]
 
+mod advice;
+mod made;
+
 use jailrun::report::fold::{self, Object};
-use jailrun::report::record::{self, Address, Trace};
-use jailrun::report::sum::{Fate, Means, Place, Report, sum};
-
-const NAMEI: u16 = 3;
-const STRUCT: u16 = 8;
-const CAPFAIL: u16 = 12;
-const VERSIONED: u16 = 0x4000;
-const DROP: u16 = 0x8000;
-
-/// The process that is traced first, and executes the program.
-const FIRST: i32 = 100;
-
-const OPENAT: u16 = 499;
-const CONNECT: u16 = 98;
-const BIND: u16 = 104;
-
-/// A record as the kernel writes it (struct ktr_header and what is behind it), of a thread of its process's
-/// number.
-fn record(kind: u16, pid: i32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.extend(i32::try_from(body.len()).unwrap().to_ne_bytes());
-    bytes.extend((kind | VERSIONED).to_ne_bytes());
-    bytes.extend(1u16.to_ne_bytes());
-    bytes.extend(pid.to_ne_bytes());
-    bytes.extend([b'x'; 20]);
-    bytes.extend([0; 16]);
-    bytes.extend(i64::from(pid).to_ne_bytes());
-    bytes.extend([0; 8]);
-    bytes.extend(body);
-    bytes
-}
-
-fn name(pid: i32, path: &str) -> Vec<u8> {
-    record(NAMEI, pid, path.as_bytes())
-}
-
-fn sockaddr(pid: i32, address: &[u8]) -> Vec<u8> {
-    let mut body = b"sockaddr\0".to_vec();
-    body.extend(address);
-    record(STRUCT, pid, &body)
-}
-
-/// struct ktr_cap_fail. What `data` doesn't set is what an earlier record left.
-fn refused(pid: i32, kind: u32, call: u16, data: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    body.extend(kind.to_ne_bytes());
-    body.extend(call.to_ne_bytes());
-    body.extend([0xa5; 10]);
-    body.extend(data);
-    body.resize(1040, 0xa5);
-    record(CAPFAIL, pid, &body)
-}
-
-fn by_call(pid: i32, call: u16) -> Vec<u8> {
-    refused(pid, 2, call, b"/leftover\0")
-}
-
-fn by_name(pid: i32, call: u16, path: &str) -> Vec<u8> {
-    refused(pid, 6, call, format!("{path}\0").as_bytes())
-}
-
-fn execve() -> Vec<u8> {
-    by_call(FIRST, 59)
-}
-
-fn inet(port: u16, ip: [u8; 4]) -> Vec<u8> {
-    let mut bytes = vec![16, 2];
-    bytes.extend(port.to_be_bytes());
-    bytes.extend(ip);
-    bytes.extend([0; 8]);
-    bytes
-}
-
-fn unix(path: &str) -> Vec<u8> {
-    let mut bytes = vec![u8::try_from(path.len() + 2).unwrap(), 1];
-    bytes.extend(path.as_bytes());
-    bytes
-}
-
-struct Given {
-    without_shim: Option<String>,
-}
-
-impl Means for Given {
-    fn place(&self, path: &str) -> Place {
-        match path {
-            "/var/run/log" => Place::Log,
-            _ if path.starts_with("/var/db/x") => Place::Writable("/var/db/x".to_string()),
-            _ if path.starts_with("/var/run/sql") => Place::Sockets("/var/run/sql".to_string()),
-            _ if path.starts_with("/etc") || path == "/" => Place::Readable,
-            _ => Place::Absent,
-        }
-    }
-
-    fn listens(&self, address: &Address) -> bool {
-        *address == Address::Inet("10.0.0.80:80".parse().unwrap())
-    }
-
-    fn without_shim(&self) -> Option<String> {
-        self.without_shim.clone()
-    }
-}
-
-const SHIMMED: Given = Given { without_shim: None };
-
-fn of(records: &[Vec<u8>]) -> Report {
-    let bytes = records.concat();
-    sum(&record::read(&bytes), bytes.len() as u64, FIRST, &SHIMMED)
-}
-
-/// Call, object, count and fate of each.
-fn told(report: &Report) -> Vec<(&str, &str, u64, Fate)> {
-    let all = report.entries.iter();
-    all.map(|entry| {
-        (
-            entry.call.as_str(),
-            entry.object.as_str(),
-            entry.count,
-            entry.fate,
-        )
-    })
-    .collect()
-}
-
-fn line(report: &Report, object: &str) -> Option<String> {
-    let mut all = report.entries.iter();
-    let entry = all.find(|entry| entry.object == object).unwrap();
-    entry
-        .line
-        .as_ref()
-        .map(|(table, line)| format!("[{table}] {line}"))
-}
+use jailrun::report::record::{self, Trace};
+use jailrun::report::sum::{Fate, sum};
+use made::*;
 
 #[test]
 fn a_name_is_told_by_its_own_record_and_what_came_before_the_program_is_not() {
@@ -196,6 +70,8 @@ fn each_refusal_has_its_fate_and_the_line_that_grants_it() {
         sockaddr(FIRST, &unix("/var/run/log")),
         by_call(FIRST, CONNECT),
         sockaddr(FIRST, &unix("/var/run/other/s")),
+        by_call(FIRST, CONNECT),
+        sockaddr(FIRST, &unix("/opt/s")),
         name(FIRST, "/opt/x"),
         by_name(FIRST, OPENAT, "AT_FDCWD"),
         by_name(FIRST, 539, "AT_FDCWD"),
@@ -221,25 +97,24 @@ fn each_refusal_has_its_fate_and_the_line_that_grants_it() {
             ("socket", "protocol 1", 1, Fate::Remains),
             ("system call 3", "kind 99", 1, Fate::Remains),
             ("system call 600", "", 1, Fate::Remains),
-            ("connect", "unix:/var/run/other/s", 1, Fate::Grant),
+            ("connect", "unix:/opt/s", 1, Fate::Grant),
             ("openat", "/opt/x", 1, Fate::Grant),
             ("bind", "127.0.0.1:8080", 1, Fate::Listen),
             ("kill", "signal 15", 1, Fate::KillChildren),
             ("connect", "unix:/var/run/log", 1, Fate::Preopen),
             ("setgroups", "", 1, Fate::Preopen),
+            ("connect", "unix:/var/run/other/s", 1, Fate::Same),
             ("system call 3", "", 1, Fate::Same),
         ]
     );
     let lines = [
         (
             "127.0.0.1:8080",
-            Some("[[listen]] name = \"port-8080\"\nproto = \"tcp\"\naddr = \"127.0.0.1:8080\""),
+            Some("[[listen]] name = \"tcp-8080\"\nproto = \"tcp\"\naddr = \"127.0.0.1:8080\""),
         ),
-        (
-            "unix:/var/run/other/s",
-            Some("[root] sockets = [\"/var/run/other\"]"),
-        ),
-        ("/opt/x", Some("[root] ro = [\"/opt/x\"]")),
+        ("unix:/opt/s", Some("[root] Read = [\"/opt/s\"]")),
+        ("unix:/var/run/other/s", None),
+        ("/opt/x", Some("[root] Read = [\"/opt/x\"]")),
         ("signal 15", Some("[capsicum] kill_children = true")),
         ("10.0.0.1:53", None),
     ];
@@ -249,7 +124,7 @@ fn each_refusal_has_its_fate_and_the_line_that_grants_it() {
     assert_eq!(
         report.line(),
         "9 remain, 2 want a path that isn't inside, 1 vanish with a [[listen]], 1 vanish with kill_children = true, \
-         2 vanish with preopen = true, 1 make no difference"
+         2 vanish with preopen = true, 2 make no difference"
     );
 }
 
@@ -260,19 +135,37 @@ fn a_program_that_loads_no_library_keeps_all_that_the_library_would_do() {
         name(FIRST, "/etc/x"),
         by_name(FIRST, OPENAT, "AT_FDCWD"),
         by_call(FIRST, 532),
+        by_call(FIRST, BIND),
+        sockaddr(FIRST, &inet(8080, [127, 0, 0, 1])),
     ]
     .concat();
     let given = Given {
         without_shim: Some("it is static".to_string()),
+        ..Given::default()
     };
     let report = sum(&record::read(&bytes), 0, FIRST, &given);
-    assert_eq!(report.kinds(Fate::Remains), 2);
+    assert_eq!(report.kinds(Fate::Remains), 3);
     assert!(
         report
             .entries
             .iter()
             .all(|entry| entry.why == "it is static")
     );
+}
+
+#[test]
+fn a_profile_that_enforce_refuses_remains_whatever_its_service_does() {
+    let given = Given {
+        against: vec!["a UDP server can't answer"],
+        ..Given::default()
+    };
+    let report = sum(&record::read(&execve()), 0, FIRST, &given);
+    assert!(report.remains() && report.entries.is_empty());
+    assert_eq!(
+        report.line(),
+        "nothing that capability mode refuses, but the profile would be refused"
+    );
+    assert!(!of(&[execve()]).remains());
 }
 
 #[test]
@@ -299,7 +192,7 @@ fn names_that_the_service_chose_reach_no_terminal_and_no_line_as_they_are() {
             entry
                 .line
                 .as_ref()
-                .is_none_or(|(_, line)| !line.contains(['\u{1b}', '\u{7}', '\n'])),
+                .is_none_or(|line| !line.text.contains(['\u{1b}', '\u{7}', '\n'])),
             "{entry:?}"
         );
     }

@@ -1,0 +1,152 @@
+//! What `jailrunctl check` asks a host besides a plan: each doubt with its words, in the simulated kernel.
+#![allow(clippy::unwrap_used)]
+
+use jailrun::ctl::doubts::{self, Doubts};
+use jailrun::ctl::plan::prepare;
+use jailrun::request::Request;
+use jailrun::sim::image::Elf;
+use jailrun::sim::{Faults, Sim, Start, World};
+
+const TOOL: &str = "/usr/local/bin/tool";
+
+fn host(profile: &str) -> World {
+    let mut world = World::freebsd();
+    let place = "/usr/local/etc/jailrun/profiles";
+    world.dir(place, 0o755, 0, 0);
+    let text =
+        format!("program = \"{TOOL}\"\nuser = \"www\"\n{profile}[capsicum]\nmode = \"off\"\n");
+    world.file(&format!("{place}/x.toml"), 0o644, 0, 0, text.as_bytes());
+    world.dir("/srv", 0o755, 0, 0);
+    world.dir("/srv/site", 0o755, 0, 0);
+    world.dir("/srv/site/sub", 0o755, 0, 0);
+    let library = Elf::library("libc.so.7", &[]).bytes();
+    let linker = Elf::library("ld-elf.so.1", &[]).bytes();
+    for (path, bytes) in [
+        (TOOL, Elf::program(&["libc.so.7"]).bytes()),
+        ("/lib/libc.so.7", library),
+        ("/libexec/ld-elf.so.1", linker),
+    ] {
+        let above = path.rsplit_once('/').unwrap().0;
+        world.dir(above, 0o755, 0, 0);
+        world.file(path, 0o555, 0, 0, &bytes);
+    }
+    world
+}
+
+fn doubts(profile: &str) -> Doubts {
+    let mut found = None;
+    Sim::run(host(profile), &Start::root(), Faults::none(), |kernel| {
+        let asked = Request {
+            profile: "x".to_string(),
+            ..Request::default()
+        };
+        let prepared = prepare(kernel, &asked).unwrap();
+        found = Some(doubts::of(kernel, &prepared).unwrap());
+        0
+    });
+    found.unwrap()
+}
+
+/// Profile, why it would fail, and what is noted.
+const CASES: &[(&str, Option<&str>, &[&str])] = &[
+    ("", None, &[]),
+    ("[jail]\nip4.addr = [\"lo0|127.0.0.80/32\"]\n", None, &[]),
+    (
+        "[jail]\nip4.addr = [\"lo9|127.0.0.80/32\"]\n",
+        Some("this host has no interface lo9"),
+        &[],
+    ),
+    (
+        "[access]\nusers = [\"www\", \"nosuch\", \"4711\"]\ngroups = [\"wheel\", \"none\", \"4711\"]\n",
+        None,
+        &[
+            "[access]: this host has no user \"nosuch\"",
+            "[access]: this host has no group \"none\"",
+        ],
+    ),
+    (
+        "chdir = \"/srv/nowhere\"\n[root]\nro = [\"/srv/site\"]\n",
+        Some("chdir /srv/nowhere isn't inside: grant it in [root], or leave chdir out"),
+        &[],
+    ),
+    (
+        "chdir = \"/srv/site/nowhere\"\n[root]\nro = [\"/srv/site\"]\n",
+        Some("chdir /srv/site/nowhere isn't inside: grant it in [root], or leave chdir out"),
+        &[],
+    ),
+    (
+        "chdir = \"/tmp/sub\"\n[root]\ntmpfs = [{ path = \"/tmp\", size = \"1m\", mode = \"1777\" }]\n",
+        Some("chdir /tmp/sub isn't inside: grant it in [root], or leave chdir out"),
+        &[],
+    ),
+    (
+        "chdir = \"/tmp\"\n[root]\ntmpfs = [{ path = \"/tmp\", size = \"1m\", mode = \"1777\" }]\n",
+        None,
+        &[],
+    ),
+    (
+        "chdir = \"/srv\"\n[root]\nro = [\"/srv/site\"]\n",
+        None,
+        &[],
+    ),
+    (
+        "chdir = \"/srv/site/sub\"\n[root]\nro = [\"/srv/site\"]\n",
+        None,
+        &[],
+    ),
+    (
+        "[root]\nclosure = \"off\"\nro = [\"/lib\"]\n",
+        Some("/usr/local/bin/tool isn't inside: closure = \"off\" brings nothing in"),
+        &[],
+    ),
+    (
+        "[root]\nclosure = \"off\"\nro = [\"/usr/local/bin/tool\", \"/lib\"]\n",
+        Some(
+            "/libexec/ld-elf.so.1, which /usr/local/bin/tool needs, isn't inside: closure = \"off\" brings \
+             nothing in",
+        ),
+        &[],
+    ),
+    (
+        "[root]\nclosure = \"off\"\nro = [\"/usr/local/bin\", \"/libexec\"]\n",
+        None,
+        &[
+            "libc.so.7, which /usr/local/bin/tool needs, isn't at /lib/libc.so.7: closure = \"off\" brings nothing in",
+        ],
+    ),
+    (
+        "[root]\nclosure = \"off\"\nro = [\"/usr/local/bin\", \"/libexec\", \"/lib\"]\n",
+        None,
+        &[],
+    ),
+];
+
+#[test]
+fn what_a_launch_would_meet_on_this_host_is_told_before() {
+    for (profile, refusal, notes) in CASES {
+        let found = doubts(profile);
+        assert_eq!(found.refusal.as_deref(), *refusal, "{profile}");
+        assert_eq!(found.notes, *notes, "{profile}");
+    }
+}
+
+#[test]
+fn a_program_that_is_absent_is_told_from_one_that_is_refused() {
+    let asked = Request {
+        profile: "x".to_string(),
+        ..Request::default()
+    };
+    let mut absent = host("");
+    absent.remove(TOOL);
+    let mut open = host("");
+    open.file(TOOL, 0o777, 0, 0, b"x");
+    for (world, expected) in [(absent, Some(TOOL)), (open, None)] {
+        let mut found = None;
+        Sim::run(world, &Start::root(), Faults::none(), |kernel| {
+            assert!(prepare(kernel, &asked).is_err());
+            found = doubts::absent_program(kernel, &asked);
+            0
+        });
+        assert_eq!(found.as_deref(), expected);
+    }
+}
