@@ -109,34 +109,3 @@ fn a_kernel_that_does_not_say_who_listens_ends_the_start_and_leaves_nothing() {
     assert_eq!(report.ending, Ending::Exited(71));
     assert!(report.world.jails.is_empty() && report.world.mounts.len() == before.mounts.len());
 }
-
-#[test]
-fn a_detached_program_that_ends_at_once_is_told_with_how_it_ended() {
-    let told = |how: &str, hint: &str| {
-        format!("jailrun: www: the program ended before it was ready, {how}{hint}")
-    };
-    let hint = "; output in [supervise] says where its words go";
-    let failed = told("with status 3", hint);
-    let kept = told("with status 3", "");
-    // Its life, its status, more of the profile, the starter's status, and what is said.
-    let cases = [
-        (20, 3, "", 3, Some(failed.clone())),
-        (20, 3, "output = \"syslog\"\n", 3, Some(kept)),
-        (20, 0, "", 0, None),
-        (500, 3, "", 0, None),
-        // Started again: whoever waits is told, and let go as soon as the next one runs.
-        (20, 3, "restart = \"on-failure\"\n", 0, Some(failed)),
-    ];
-    for (milliseconds, code, more, status, said) in cases {
-        let mut before = world(&[]);
-        let text = PROFILE.replace("ready = \"ports\"\n", more);
-        let file = "/usr/local/etc/jailrun/profiles/www.toml";
-        before.file(file, 0o644, 0, 0, text.as_bytes());
-        before.behaviour("/bin/sh", Behaviour::ExitAfter { milliseconds, code });
-        let (report, took) = detached(&before);
-        let case = format!("{milliseconds} {code} {more}");
-        assert_eq!(report.ending, Ending::Exited(status), "{case}");
-        assert_eq!(report.world.stderr.first(), said.as_ref(), "{case}");
-        assert!(took < 1300, "{case}: {took}");
-    }
-}

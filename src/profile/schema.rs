@@ -391,7 +391,7 @@ pub const KEYS: &[Key] = &[
     now(("supervise", "restart_count"), "integer", "5", "3",
         "Starts in a row after the first until the service is given up; a service that ran for a minute begins to count anew."),
     now(("supervise", "ready"), "string", "\"exec\"", "\"ports\"",
-        "When a detached start returns: \"exec\", when the program was executed and has lived for a tenth of a second; \"ports\", when processes in its jail listen on all of expect_open. A service that doesn't within 60 seconds is stopped."),
+        "When a detached start returns: \"exec\", when the program was executed; \"ports\", when processes in its jail listen on all of expect_open. A service that doesn't within 60 seconds is stopped."),
     now(("supervise", "stop_signal"), "string", "\"TERM\"", "\"INT\"",
         "The signal that asks the service to stop: HUP, INT, QUIT, ABRT, KILL, ALRM, TERM, WINCH, INFO, USR1 or USR2."),
     now(("supervise", "stop_timeout"), "integer", "10", "3",

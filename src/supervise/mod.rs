@@ -207,9 +207,6 @@ impl Session<'_> {
             let once = self.launch_once(kernel, journal, ears)?;
             let ran_ms = kernel.monotonic_ms().saturating_sub(began);
             let supervise = once.supervise;
-            if !self.is_ready && !once.was_stopped {
-                self.tell_end(kernel, once.ending, &supervise);
-            }
             let ended = Ended {
                 ending: once.ending,
                 leftovers: once.leftovers,

@@ -12,9 +12,6 @@ use crate::launch::Running;
 use crate::launch::journal::{Journal, State};
 use crate::plan::Plan;
 
-/// A program that ends within this time of its start has not begun to serve.
-const AT_ONCE_MS: u64 = 100;
-
 /// A running service, until its jail is empty.
 pub struct Service<'a, K> {
     pub(super) kernel: &'a mut K,
@@ -33,8 +30,6 @@ pub struct Service<'a, K> {
     pub(super) is_beside: bool,
     /// What is still waited for, until it is ready.
     ports: Option<Ports>,
-    /// Until then it is seen whether it ends at once.
-    settled: Option<u64>,
     /// Why it was stopped before it was ready.
     pub too_late: Option<Error>,
 }
@@ -49,10 +44,6 @@ impl<'a, K: Kernel> Service<'a, K> {
     ) -> Service<'a, K> {
         let wanted = job.waits_for_ports();
         let ports = wanted.map(|wanted| Ports::new(wanted, kernel.monotonic_ms()));
-        let forking = job.permit.profile().forking;
-        let is_detached = job.permit.detaches() && !job.permit.is_linked();
-        let settles = is_detached && !forking && ports.is_none();
-        let settled = settles.then(|| kernel.monotonic_ms().saturating_add(AT_ONCE_MS));
         Service {
             kernel,
             plan,
@@ -63,10 +54,9 @@ impl<'a, K: Kernel> Service<'a, K> {
             was_stopped: false,
             plumbing,
             front: job.front,
-            forking,
+            forking: job.permit.profile().forking,
             is_beside: job.permit.is_linked() && job.permit.is_one_off(),
             ports,
-            settled,
             too_late: None,
         }
     }
@@ -115,9 +105,7 @@ impl<'a, K: Kernel> Service<'a, K> {
             }
             let now = self.kernel.monotonic_ms();
             let next_look = self.ports.as_ref().map(Ports::next_look);
-            let next_look = next_look
-                .or(self.settled)
-                .filter(|_| !session.is_ready && !self.was_stopped);
+            let next_look = next_look.filter(|_| !session.is_ready && !self.was_stopped);
             let moments = [self.deadline, next_look];
             let patience = moments.iter().flatten().min();
             match ears.hear(self.kernel, patience.map(|end| end.saturating_sub(now)))? {
@@ -152,7 +140,7 @@ impl<'a, K: Kernel> Service<'a, K> {
             return Ok(false);
         }
         let Some(ports) = &mut self.ports else {
-            return self.has_settled(session);
+            return Ok(true);
         };
         match ports.look(self.kernel, self.running.jail.id)? {
             Seen::Open => Ok(true),
@@ -163,15 +151,6 @@ impl<'a, K: Kernel> Service<'a, K> {
                 Ok(false)
             }
         }
-    }
-
-    /// Nobody waits longer for a service that was started again: that it ended was said.
-    fn has_settled(&mut self, session: &Session<'_>) -> Result<bool, Failure> {
-        let now = self.kernel.monotonic_ms();
-        if session.restarts > 0 || self.settled.is_none_or(|end| end <= now) {
-            self.settled = None;
-        }
-        Ok(self.settled.is_none())
     }
 
     fn time(&mut self) -> Result<(), Failure> {

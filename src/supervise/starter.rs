@@ -6,7 +6,6 @@ use super::service::Service;
 use super::watch::Ears;
 use crate::error::Error;
 use crate::kernel::{At, Ending, Failure, Fd, Kernel, Open, Severity};
-use crate::profile::{Output, Supervise};
 
 impl Session<'_> {
     /// Watches for the pidfile's end, and makes it again where it has come: service(8) knows the supervisor
@@ -27,31 +26,6 @@ impl Session<'_> {
             let what = format!("pidfile=lost reason={:?}", error.to_string());
             self.job.about.audit(kernel, Severity::Warning, &what);
         }
-    }
-
-    /// A detached start that ends before it is ready would say nothing, since its output goes nowhere; an rc.d
-    /// script is told what was said.
-    pub(super) fn tell_end<K: Kernel>(
-        &self,
-        kernel: &mut K,
-        ending: Ending,
-        supervise: &Supervise,
-    ) {
-        let permit = &self.job.permit;
-        let how = match ending {
-            Ending::Exited(0) => return,
-            Ending::Exited(status) => format!("with status {status}"),
-            Ending::Signalled(number) => format!("by signal {number}"),
-        };
-        if !permit.detaches() || permit.is_linked() {
-            return;
-        }
-        let hint = match supervise.output {
-            Output::Inherit => "; output in [supervise] says where its words go",
-            _ => "",
-        };
-        let words = format!("the program ended before it was ready, {how}{hint}");
-        self.job.about.complain(kernel, &words);
     }
 
     /// Whoever waits for the ends of the caller's descriptors waits no longer.
