@@ -31,7 +31,7 @@ mode = "enforce"
 /// By number and what it is, below the jail's root: all that it may have beside its standard descriptors.
 const HELD: [(i32, &str); 6] = [
     (3, "socket at 127.0.0.80:80"),
-    (4, "socket at /var/run/x.sock of uid 65534"),
+    (4, "socket at /var/run/x.sock of uid 80"),
     (902, "directory /var/run/jailrun/x/jail/root/lib"),
     (903, "directory /var/run/jailrun/x/jail/root"),
     (904, "directory /var/run/jailrun/x/jail/root/dev"),
