@@ -7,7 +7,7 @@ mod amended;
 use amended::{amended, proposed};
 use jailrun::ctl::{args, why};
 use jailrun::instances::{self, Status};
-use jailrun::kernel::{At, Ending, Ids, Kernel, Open, Pid, Procctl, signal};
+use jailrun::kernel::{At, Ending, FileKind, Ids, Kernel, Open, Pid, Procctl, signal};
 use jailrun::request::Request;
 use jailrun::run::run;
 use jailrun::sim::{
@@ -665,4 +665,57 @@ fn nothing_is_proposed_for_where_a_planted_link_leads_whatever_refuses_it() {
         assert_eq!(proposed(said), None, "{question}: {said}");
         assert!(said.contains("nothing is proposed"), "{question}: {said}");
     }
+}
+
+/// dev_clone of tun(4) makes an interface, and autofs mounts what is named.
+#[test]
+fn a_name_in_a_devfs_or_an_autofs_is_never_looked_up() {
+    let mut world = host(PROFILE);
+    world.dir("/net", 0o755, 0, 0);
+    world.mount_devfs("/net");
+    let last = world.mounts.last_mut().unwrap();
+    last.kind = "autofs".to_string();
+    let before = world.clone();
+    let report = while_it_runs(world, Faults::none(), |kernel| {
+        for path in ["/dev/tun7", "/net/elsewhere/x", "/dev/null"] {
+            ask(kernel, &[path.to_string()]);
+        }
+        0
+    });
+    assert_eq!(report.ending, Ending::Exited(0));
+    let looked = |name: &str| {
+        let calls = report.calls.iter();
+        calls
+            .filter(|call| call.name == "lstatat" && call.detail.contains(name))
+            .count()
+    };
+    assert_eq!((looked("tun7"), looked("elsewhere")), (0, 0));
+    assert!(looked("/dev/null") > 0 && before.mounts.iter().any(|mount| mount.kind == "devfs"));
+}
+
+#[test]
+fn no_directory_is_proposed_for_sockets_where_others_may_make_them() {
+    let mut world = host(PROFILE);
+    world.dir("/var/shared", 0o1777, 0, 0);
+    for path in ["/var/shared/s", "/srv/other/s"] {
+        world.file(path, 0o777, 0, 0, b"");
+        world.at(path).unwrap().kind = FileKind::Socket;
+    }
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&said);
+    while_it_runs(world, Faults::none(), move |kernel| {
+        for path in ["/var/shared/s", "/srv/other/s"] {
+            told.lock().unwrap().push(ask(kernel, &[path.to_string()]));
+        }
+        0
+    });
+    let said = said.lock().unwrap();
+    let words = "isn't; others may make sockets beside it";
+    assert!(
+        said[0].1.contains(words) && proposed(&said[0].1).is_none(),
+        "{}",
+        said[0].1
+    );
+    let line = proposed(&said[1].1).unwrap();
+    assert!(format!("{line:?}").contains("sockets"), "{line:?}");
 }

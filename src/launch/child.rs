@@ -180,8 +180,8 @@ impl<'a, K: Kernel> Inside<'a, K> {
     pub fn become_user(self) -> Result<Unprivileged<'a, K>, Stopped> {
         let (kernel, plan) = (self.kernel, self.plan);
         give_up_root(kernel, plan)?;
-        // Whoever connects asks whose the other end is (getpeereid(3)), and hears who called listen(2) last
-        // (uipc_listen, sys/kern/uipc_usrreq.c): until now it was root.
+        // Not before: whoever connects asks whose the other end is (getpeereid(3)), and hears who called
+        // listen(2) last (uipc_listen, sys/kern/uipc_usrreq.c).
         for (fd, backlog) in &plan.local_listeners {
             kernel
                 .listen(*fd, *backlog)

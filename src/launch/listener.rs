@@ -47,7 +47,8 @@ pub fn open<K: Kernel>(
             }
         }
     }
-    match socket.kind.listens() {
+    // Whoever connects to one with a path hears who called listen(2): that is the service's user, in its child.
+    match socket.kind.listens() && !socket.kind.is_unix() {
         true => kernel.listen(fd, socket.backlog),
         false => Ok(()),
     }

@@ -6,7 +6,8 @@
 //! It is looked for by descriptors and through no link, also in file systems that are mounted below, which are
 //! granted with the directory. Whoever owns a directory in there may move things
 //! meanwhile; a mode is only changed through a descriptor, and only of a file that has no other name, as
-//! somebody could have given a name in there to a program of the system's.
+//! somebody could have given a name in there to a program of the system's. For the same reason no script is
+//! started where a file of root's has such a name already.
 
 use crate::error::Error;
 use crate::kernel::{At, Errno, Failure, Fd, FileKind, Kernel, Open, Severity, Stat};
@@ -46,6 +47,7 @@ pub fn strip<'a, K: Kernel>(
 ) -> Vec<String> {
     let stripped = search(kernel, paths, Doing::Strip);
     for path in &stripped.files {
+        let path = shown(path);
         let words = format!("took the set-user-ID and set-group-ID bits of {path} away");
         about.complain(kernel, &words);
         about.audit(kernel, Severity::Warning, &words);
@@ -75,6 +77,11 @@ fn search<'a, K: Kernel>(
     search.found
 }
 
+/// For messages: a service that has directories of its own in there names its files as it likes.
+fn shown(path: &str) -> String {
+    path.escape_debug().to_string()
+}
+
 struct Search {
     doing: Doing,
     found: Stripped,
@@ -82,6 +89,7 @@ struct Search {
 
 impl Search {
     fn unknown(&mut self, path: &str, failure: &Failure) {
+        let path = shown(path);
         let words = format!("{path} can't be looked through for set-user-ID files: {failure}");
         self.found.left.push(words);
     }
@@ -111,6 +119,7 @@ impl Search {
         path: &str,
         depth: usize,
     ) -> Result<(), Failure> {
+        let is_roots = kernel.fstat(fd)?.uid == 0;
         for name in kernel.readdir(fd)? {
             let below = format!("{path}/{name}");
             let stat = match kernel.lstatat(At::Dir(fd), &name) {
@@ -135,14 +144,29 @@ impl Search {
                 FileKind::Regular if stat.mode & SET_ID != 0 => {
                     self.set_id(kernel, fd, &name, &below);
                 }
+                FileKind::Regular if stat.links > 1 && stat.uid == 0 && !is_roots => {
+                    self.planted(&below);
+                }
                 _ => {}
             }
         }
         Ok(())
     }
 
+    /// Whoever owns a directory can link any file of the same file system into it
+    /// (security.bsd.hardlink_check_uid), and a script as root gives it away by its chown(8) of all that is there.
+    fn planted(&mut self, path: &str) {
+        if self.doing == Doing::Look {
+            let words = format!(
+                "{} is a file of root's with another name, in a directory that isn't root's",
+                shown(path)
+            );
+            self.found.left.push(words);
+        }
+    }
+
     fn set_id<K: Kernel>(&mut self, kernel: &mut K, at: Fd, name: &str, path: &str) {
-        let stays = |why: &str| format!("{path} is set-user-ID or set-group-ID{why}");
+        let stays = |why: &str| format!("{} is set-user-ID or set-group-ID{why}", shown(path));
         if self.doing == Doing::Look {
             return self.found.left.push(stays(""));
         }

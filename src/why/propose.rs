@@ -111,6 +111,9 @@ pub fn grant(known: &Known<'_>, path: &str, wish: Wish, outside: &Outside) -> Pr
     match stat.kind {
         FileKind::Directory if wish == Wish::Execute => no("the host has a directory there"),
         FileKind::Directory => ro(),
+        FileKind::Socket if outside.directory.as_ref().is_none_or(is_anybodys) => {
+            no("others may make sockets beside it")
+        }
         FileKind::Socket => Proposed {
             line: sockets(known, parent(real)),
             words: String::new(),
@@ -127,6 +130,11 @@ pub fn grant(known: &Known<'_>, path: &str, wish: Wish, outside: &Outside) -> Pr
         },
         _ => no("the host has neither a file nor a directory there"),
     }
+}
+
+/// Over a socket of a stranger's a service is handed what the host has (unix(4), SCM_RIGHTS).
+fn is_anybodys(directory: &Stat) -> bool {
+    directory.mode & 0o002 != 0
 }
 
 /// Programs and libraries bring what they need with them.

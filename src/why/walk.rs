@@ -1,7 +1,7 @@
 //! A path, name by name, as the caller sees it: where it leads, or the first name that it doesn't get
 //! past. Looks, and opens nothing.
 
-use crate::kernel::{At, Errno, Failure, FileKind, Kernel, Stat};
+use crate::kernel::{At, Errno, Failure, FileKind, Kernel, Open, Stat};
 
 /// MAXSYMLINKS.
 const MOST_LINKS: usize = 32;
@@ -67,6 +67,25 @@ fn joined(mut rest: Vec<String>) -> String {
     rest.join("/")
 }
 
+/// devfs makes devices of some names that are looked up (dev_clone of tun(4) and tap(4)), and autofs mounts what
+/// they name; these paths may be a service's choice, looked up by root. So a devfs is asked for its list, and
+/// an autofs for nothing.
+fn may_be_looked_up<K: Kernel>(kernel: &mut K, directory: &str, name: &str) -> bool {
+    match kernel.statfs(directory) {
+        Ok(mount) if mount.kind == "autofs" => false,
+        Ok(mount) if mount.kind == "devfs" => {
+            let Ok(fd) = kernel.openat(At::Cwd, directory, Open::Directory) else {
+                return false;
+            };
+            let listed = kernel.readdir(fd);
+            // What was only read loses nothing.
+            let _ = kernel.close(fd);
+            listed.is_ok_and(|names| names.iter().any(|listed| listed == name))
+        }
+        _ => true,
+    }
+}
+
 pub fn walk<K: Kernel>(kernel: &mut K, path: &str) -> Result<Walked, Failure> {
     let mut here = "/".to_string();
     let mut stat = kernel.lstatat(At::Cwd, "/")?;
@@ -79,7 +98,11 @@ pub fn walk<K: Kernel>(kernel: &mut K, path: &str) -> Result<Walked, Failure> {
             continue;
         }
         let at = below(&here, &name);
-        let found = match kernel.lstatat(At::Cwd, &at) {
+        let looked = match may_be_looked_up(kernel, &here, &name) {
+            true => kernel.lstatat(At::Cwd, &at),
+            false => Err(Failure::new("lstat", Errno::ENOENT)),
+        };
+        let found = match looked {
             Ok(found) => found,
             Err(failure) => {
                 let met = match failure.errno {

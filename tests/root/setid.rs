@@ -188,6 +188,27 @@ fn a_directory_that_holds_a_set_id_file_or_is_too_deep_is_not_granted_to_a_packa
 }
 
 #[test]
+fn a_file_of_roots_that_somebody_gave_a_name_in_his_directory_below_is_not_handed_to_a_script() {
+    let with = |owner: u32, links: u64| {
+        let mut world = host(SCRIPT);
+        let path = "/var/db/own/sub/log\u{1b}[2J";
+        world.file(path, 0o600, owner, 0, b"x");
+        world.at(path).unwrap().links = links;
+        let report = launch(&world, Faults::none());
+        (report.ending, report.world.stderr.join("\n"))
+    };
+    let (ending, said) = with(0, 2);
+    assert_eq!(ending, Ending::Exited(78), "{said}");
+    let words = "root_writes: /var/db/own/sub/log\\u{1b}[2J is a file of root's with another name, in a directory \
+                 that isn't root's: such a directory can't be granted";
+    assert!(said.contains(words), "{said}");
+    for (owner, links) in [(0, 1), (80, 2)] {
+        let (ending, said) = with(owner, links);
+        assert_eq!(ending, Ending::Exited(0), "{said}");
+    }
+}
+
+#[test]
 fn no_other_services_directory_is_looked_through() {
     let lines = SCRIPT
         .replace("root_writes = true\n", "")

@@ -25,17 +25,18 @@ pub const PLACES: [&str; 8] = [
 /// Names in those that several packages, or the system, use; what is written there is run or believed by
 /// others than the package.
 #[rustfmt::skip]
-const SHARED: [&str; 92] = [
+const SHARED: [&str; 101] = [
     "aclocal", "appdata", "applications", "at", "audit", "bash-completion", "bash_completion.d", "certs",
-    "cgi-bin", "clientmqueue", "cmake", "color", "cron", "cron.d", "dbus-1", "devd", "devfs.rules.d", "dict",
-    "dma", "doc", "emacs", "entropy", "etcupdate", "examples", "fish", "fonts", "freebsd-update", "games",
-    "gettext", "gir-1.0", "glib-2.0", "gtk-doc", "help", "hyperv", "icons", "info", "init.d", "ipf",
-    "jailrun", "java", "ldconfig", "ldconfig32", "libmap.d", "libtool", "licenses", "locale", "lock",
-    "logrotate.d", "lpd", "man", "man.d", "mergemaster", "metainfo", "mime", "misc", "mqueue",
-    "newsyslog.conf.d", "nls", "ntp", "nvim", "opielocks", "output", "pam.d", "periodic", "perl5", "pixmaps",
-    "pkg", "pkgconfig", "polkit-1", "ports", "portsnap", "pot", "profile.d", "rc.conf.d", "rc.d", "sgml",
-    "site-lisp", "skel", "sounds", "ssl", "sudoers.d", "syslog.d", "themes", "vala", "vim",
-    "wayland-sessions", "X11", "xdg", "xml", "xsessions", "zfsd", "zsh",
+    "cgi-bin", "clientmqueue", "cmake", "color", "cron", "cron.d", "dbus-1", "devd", "devfs.rules.d",
+    "dict", "dma", "doc", "emacs", "entropy", "etcupdate", "examples", "fish", "fonts", "freebsd-update",
+    "games", "gdb", "gettext", "gir-1.0", "glib-2.0", "gtk-doc", "help", "hyperv", "icons", "info",
+    "init.d", "ipf", "jailrun", "java", "ldconfig", "ldconfig32", "letsencrypt", "libmap.d", "libtool",
+    "licenses", "locale", "lock", "logrotate.d", "lpd", "lua", "mail", "man", "man.d", "mergemaster",
+    "metainfo", "mime", "misc", "mqueue", "munin", "newsyslog.conf.d", "nls", "ntp", "nvim", "opielocks",
+    "output", "OpenCL", "p11-kit", "pam.d", "periodic", "perl5", "php", "pixmaps", "pkg", "pkgconfig",
+    "polkit-1", "ports", "portsnap", "pot", "profile.d", "rc.conf.d", "rc.d", "sgml", "site-lisp", "skel",
+    "sounds", "ssl", "sudoers.d", "syslog.d", "themes", "vala", "vim", "vulkan", "wayland-sessions",
+    "X11", "xdg", "xml", "xsessions", "zfsd", "zsh",
 ];
 
 impl Reader<'_> {
