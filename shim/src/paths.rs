@@ -7,7 +7,7 @@
 //! does, into a name without links.
 
 use crate::text::{PATH_MAX, Text};
-use libc::{EINVAL, ELOOP, ENOENT};
+use libc::{EINVAL, ELOOP, ENAMETOOLONG, ENOENT};
 
 /// A directory that was opened for us. The root's path is empty, no other ends in a slash.
 #[derive(Clone, Copy)]
@@ -21,6 +21,20 @@ pub struct Tree<'a> {
 pub enum Last {
     Follow,
     Itself,
+    /// The name in its directory, which is made, given to something else, or taken away.
+    Name,
+}
+
+/// What a name turns out to end in, links followed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    Name,
+    /// "." or "..", which nothing is renamed or removed by.
+    Dots,
+    /// The same, in what can't be searched, and the error of that.
+    BarredDots(i32),
+    /// The root itself, which is a name in no directory.
+    Root,
 }
 
 /// The kernel's limit (MAXSYMLINKS).
@@ -54,7 +68,7 @@ fn covered(tree: &[u8], path: &[u8]) -> Option<usize> {
 }
 
 /// The tree for an absolute path, and where in the path the name below it starts. The name is empty for
-/// the tree's own directory, which only `Follow` finds: to be renamed or removed it is a name in another.
+/// the tree's own directory, but not for `Name`: to be renamed or removed it is a name in another.
 pub fn tree<'a>(
     trees: impl Iterator<Item = &'a Tree<'a>>,
     path: &[u8],
@@ -65,7 +79,7 @@ pub fn tree<'a>(
         let Some(offset) = covered(tree.path, path) else {
             continue;
         };
-        if last == Last::Itself && offset == path.len() && !tree.path.is_empty() {
+        if last == Last::Name && offset == path.len() && !tree.path.is_empty() {
             continue;
         }
         if best.is_none_or(|(length, _, _)| tree.path.len() > length) {
@@ -87,16 +101,20 @@ pub fn absolute(directory: &[u8], path: &[u8], into: &mut Text) -> Result<(), i3
 
 /// What is asked while a name is walked, of names that have no links in them.
 pub trait Links {
+    /// Whether slashes at the end count where a path gets too long.
+    const COUNTS_SLASHES: bool = false;
+
     /// A link's text; EINVAL: no link.
     fn read(&self, path: &Text, into: &mut [u8; PATH_MAX]) -> Result<usize, i32>;
-    /// ENOTDIR: something else.
-    fn is_directory(&self, path: &Text) -> Result<(), i32>;
+    /// Whether names in it may be looked up. ENOTDIR: it is something else.
+    fn search(&self, path: &Text) -> Result<(), i32>;
 }
 
 /// An absolute path without links, `.` and `..`. It may name nothing, but its parent is there. A slash at
 /// the end is kept, since the kernel takes it for "a directory".
-pub fn walk(links: &impl Links, path: &[u8], last: Last, out: &mut Text) -> Result<(), i32> {
+pub fn walk<L: Links>(links: &L, path: &[u8], last: Last, out: &mut Text) -> Result<End, i32> {
     let (mut left, mut at, mut followed) = (Text::new(), 0, 0);
+    let mut end = End::Root;
     let mut ends_in_slash = false;
     left.push(path)?;
     out.clear();
@@ -109,17 +127,21 @@ pub fn walk(links: &impl Links, path: &[u8], last: Last, out: &mut Text) -> Resu
         at = left.bytes().len() - after.len();
         let is_last = after.iter().all(|byte| *byte == b'/');
         ends_in_slash = is_last && (!after.is_empty() || name == b"." || name == b"..");
-        if name == b"." {
-            continue;
-        }
-        if name == b".." {
-            links.is_directory(out)?;
-            out.pop();
+        end = End::Name;
+        if name == b"." || name == b".." {
+            end = End::Dots;
+            match links.search(out) {
+                Err(errno) if is_last && last == Last::Name => return Ok(End::BarredDots(errno)),
+                searched => searched?,
+            }
+            if name == b".." {
+                out.pop();
+            }
             continue;
         }
         out.push(b"/")?;
         out.push(name)?;
-        if is_last && last == Last::Itself && !ends_in_slash {
+        if is_last && last != Last::Follow && !ends_in_slash {
             break;
         }
         let mut link = [0; PATH_MAX];
@@ -138,9 +160,16 @@ pub fn walk(links: &impl Links, path: &[u8], last: Last, out: &mut Text) -> Resu
             return Err(ENOENT);
         }
         if link.first() == Some(&b'/') {
+            end = End::Root;
             out.clear();
         } else {
             out.pop();
+        }
+        // The kernel puts them together where it has room for one path, without slashes at the end.
+        let slashes = after.iter().rev().take_while(|byte| **byte == b'/').count();
+        let slashes = if L::COUNTS_SLASHES { 0 } else { slashes };
+        if link.len() + after.len() - slashes >= PATH_MAX {
+            return Err(ENAMETOOLONG);
         }
         let mut next = Text::new();
         next.push(link)?;
@@ -150,7 +179,7 @@ pub fn walk(links: &impl Links, path: &[u8], last: Last, out: &mut Text) -> Resu
     if ends_in_slash || out.bytes().is_empty() {
         out.push(b"/")?;
     }
-    Ok(())
+    Ok(end)
 }
 
 #[cfg(test)]

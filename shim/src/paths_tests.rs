@@ -44,13 +44,13 @@ fn the_longest_path_wins_and_only_whole_components_count() {
 
 #[test]
 fn a_trees_own_directory_is_a_name_in_the_tree_above_for_what_takes_the_name() {
-    assert_eq!(found("/tmp", Last::Itself), (10, "tmp".to_string()));
-    assert_eq!(found("/tmp/", Last::Itself), (10, "tmp/".to_string()));
+    assert_eq!(found("/tmp", Last::Name), (10, "tmp".to_string()));
+    assert_eq!(found("/tmp/", Last::Name), (10, "tmp/".to_string()));
     assert_eq!(
-        found("/var/db/redis", Last::Itself),
+        found("/var/db/redis", Last::Name),
         (11, "redis".to_string())
     );
-    assert_eq!(found("/", Last::Itself), (10, String::new()));
+    assert_eq!(found("/", Last::Name), (10, String::new()));
 }
 
 #[test]
@@ -85,7 +85,7 @@ impl Links for World {
             }
         }
     }
-    fn is_directory(&self, path: &Text) -> Result<(), i32> {
+    fn search(&self, path: &Text) -> Result<(), i32> {
         if self.kind(path)? == "dir" {
             Ok(())
         } else {
@@ -106,6 +106,7 @@ fn world() -> World {
         ("/a/loop", "loop"),
         ("/a/dangling", "/a/b/new"),
         ("/a/root", "/"),
+        ("/a/here", "b/."),
     ]))
 }
 
@@ -135,8 +136,28 @@ fn links_dots_and_slashes_are_walked_as_the_kernel_walks_them() {
     ] {
         let mut out = Text::new();
         let result = walk(&world(), path.as_bytes(), last, &mut out);
-        let result = result.map(|()| std::str::from_utf8(out.bytes()).unwrap());
+        let result = result.map(|_| std::str::from_utf8(out.bytes()).unwrap());
         assert_eq!(result, expected, "{path}");
+    }
+}
+
+#[test]
+fn what_a_name_ends_in_is_told_with_its_links_followed() {
+    for (path, last, expected) in [
+        ("/", Last::Name, End::Root),
+        ("/a/root/", Last::Name, End::Root),
+        ("/a/root", Last::Name, End::Name),
+        ("/a/root", Last::Follow, End::Root),
+        ("/a/root/a", Last::Follow, End::Name),
+        ("/..", Last::Name, End::Dots),
+        ("/a/.", Last::Name, End::Dots),
+        ("/a/here", Last::Name, End::Name),
+        ("/a/here/", Last::Name, End::Dots),
+        ("/a/absolute/", Last::Name, End::Name),
+    ] {
+        let mut out = Text::new();
+        let result = walk(&world(), path.as_bytes(), last, &mut out);
+        assert_eq!(result, Ok(expected), "{path}");
     }
 }
 

@@ -88,10 +88,13 @@ pub fn fork() -> Option<pid_t> {
     }
     if pid > 0 {
         // Out of the way of the numbers that the program expects.
+        let before = raw::errno();
         let high = raw::fcntl(fd, F_DUPFD_CLOEXEC, 600) as c_int;
         if high >= 0 {
             raw::close(fd);
             fd = high;
+        } else {
+            raw::set_errno(before);
         }
         remember(pid, fd);
     }

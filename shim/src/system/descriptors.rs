@@ -1,9 +1,9 @@
 //! Descriptors that the program doesn't know of. Programs close all that they don't know, or take numbers
 //! as they like: ours are, for them, not there.
 
-use super::{raw, state};
+use super::{places, raw, state};
 use core::ffi::{c_int, c_long};
-use libc::{EBADF, F_DUP2FD, F_DUP2FD_CLOEXEC, F_SETFD};
+use libc::{EBADF, F_DUP2FD, F_DUP2FD_CLOEXEC, F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD};
 
 fn is_guarded(fd: c_int) -> bool {
     state::get().is_some_and(|state| state.is_guarded(fd))
@@ -15,10 +15,29 @@ type Fcntl = unsafe extern "C" fn(c_int, c_int, ...) -> c_int;
 static CLOSE: raw::Behind = raw::Behind::new(c"close");
 static FCNTL: raw::Behind = raw::Behind::new(c"fcntl");
 
+/// dup3(3)'s. What it says of the new descriptor lies above these bits.
+const F_DUP3FD: c_int = 24;
+const F_DUP3FD_COMMAND: c_int = 0xffff;
+const F_DUPFD_CLOFORK: c_int = 23;
+
+/// Whether a command of fcntl(2) makes its argument a copy, whatever was open there.
+fn replaces(command: c_int) -> bool {
+    let is_dup3 = command & F_DUP3FD_COMMAND == F_DUP3FD;
+    is_dup3 || matches!(command, F_DUP2FD | F_DUP2FD_CLOEXEC)
+}
+
 fn is_refused(fd: c_int, command: c_int, argument: c_long) -> bool {
-    let replaces = matches!(command, F_DUP2FD | F_DUP2FD_CLOEXEC) && is_guarded(argument as c_int);
+    let replaces = replaces(command) && is_guarded(argument as c_int);
     // With close-on-exec the next program would be without.
     replaces || (command == F_SETFD && is_guarded(fd))
+}
+
+fn copied(fd: c_int, command: c_int, result: c_int) -> c_int {
+    let finds_one = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_DUPFD_CLOFORK);
+    if finds_one || replaces(command) {
+        places::copy(fd, result);
+    }
+    result
 }
 
 /// All from `low` to `high`, but ours.
@@ -74,7 +93,14 @@ export! {
         if is_guarded(to) {
             return raw::fail(EBADF);
         }
-        raw::dup2(from, to) as c_int
+        let made = raw::dup2(from, to) as c_int;
+        places::copy(from, made);
+        made
+    }
+    fn [dup _dup] (from: c_int) -> c_int {
+        let made = raw::dup(from) as c_int;
+        places::copy(from, made);
+        made
     }
     fn [fcntl] (fd: c_int, command: c_int, argument: c_long) -> c_int {
         if is_refused(fd, command, argument) {
@@ -82,16 +108,17 @@ export! {
         }
         // SAFETY: libc's fcntl(2) has this type.
         let behind = unsafe { FCNTL.function::<Fcntl>() };
-        match behind {
+        let result = match behind {
             // SAFETY: what the program gave, unchanged.
             Some(fcntl) => unsafe { fcntl(fd, command, argument) },
             None => raw::fcntl(fd, command, argument) as c_int,
-        }
+        };
+        copied(fd, command, result)
     }
     fn [_fcntl] (fd: c_int, command: c_int, argument: c_long) -> c_int {
         if is_refused(fd, command, argument) {
             return raw::fail(EBADF);
         }
-        raw::fcntl(fd, command, argument) as c_int
+        copied(fd, command, raw::fcntl(fd, command, argument) as c_int)
     }
 }

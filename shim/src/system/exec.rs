@@ -1,12 +1,14 @@
 //! Executing programs by path. In capability mode the kernel executes descriptors only, and of those no
 //! dynamic programs: the run-time linker is executed, and told to load the descriptor.
 
+use super::look::{self, AT_EMPTY_PATH, Want};
 use super::{cwd, files, raw, state};
 use crate::handoff::{CWD, NAMES};
+use crate::paths::Last;
 use crate::text::Text;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
-use libc::{E2BIG, EACCES, EFAULT, ENOENT, ENOEXEC, F_SETFD, S_IFMT, S_IFREG};
+use libc::{AT_FDCWD, E2BIG, EACCES, EBADF, EFAULT, ENOENT, ENOEXEC, F_SETFD, S_IFMT, S_IFREG};
 
 const ECAPMODE: c_int = 94;
 
@@ -192,18 +194,50 @@ fn script(head: &[u8]) -> Result<Kind, c_int> {
     ))
 }
 
+/// Whether something is a program that somebody may execute.
+fn is_fit(status: &libc::stat) -> Result<(), c_int> {
+    if status.st_mode & S_IFMT != S_IFREG || status.st_mode & 0o111 == 0 {
+        Err(EACCES)
+    } else if status.st_size == 0 {
+        Err(ENOEXEC)
+    } else {
+        Ok(())
+    }
+}
+
 /// Opened, and executable by this process.
 fn program(path: *const c_char) -> Result<c_int, c_int> {
     let fd = files::open_for_reading(path);
     if fd < 0 {
-        return Err(raw::errno());
+        let errno = raw::errno();
+        // What is there is looked at before it is opened.
+        let there = core::cell::Cell::new(None);
+        look::at(AT_FDCWD, path, Last::Follow, Want::Read, &|fd, name| {
+            there.set(raw::status(fd, name, 0).ok());
+            0
+        });
+        let unfit = there.get().map_or(Ok(()), |status| is_fit(&status));
+        return Err(unfit.err().unwrap_or(errno));
     }
-    let is_file = raw::status_of(fd).is_ok_and(|status| status.st_mode & S_IFMT == S_IFREG);
-    if !is_file || !files::is_executable(path) {
+    let mut fit = raw::status_of(fd).and_then(|status| is_fit(&status));
+    if fit.is_ok() && !files::is_allowed(path, libc::X_OK) {
+        fit = Err(EACCES);
+    }
+    if let Err(errno) = fit {
         raw::close(fd);
-        return Err(EACCES);
+        return Err(errno);
     }
     Ok(fd)
+}
+
+/// What the kernel asks of a program that is open, before it reads it: rtld could load it all the same.
+fn may_be_executed(fd: c_int) -> Result<(), c_int> {
+    is_fit(&raw::status_of(fd)?)?;
+    let flags = libc::AT_EACCESS | AT_EMPTY_PATH;
+    match raw::faccessat(fd, c"".as_ptr(), libc::X_OK, flags) {
+        0 => Ok(()),
+        _ => Err(raw::errno()),
+    }
 }
 
 /// The kernel executes nothing without a name, which rtld would take from the program's first argument.
@@ -360,11 +394,8 @@ fn direct(
 
 type Execve =
     unsafe extern "C" fn(*const c_char, *const *const c_char, *const *const c_char) -> c_int;
-type Main = unsafe extern "C" fn(*mut c_void) -> c_int;
-type RforkThread = unsafe extern "C" fn(c_int, *mut c_void, Main, *mut c_void) -> c_int;
 
 static EXECVE: raw::Behind = raw::Behind::new(c"execve");
-static RFORK_THREAD: raw::Behind = raw::Behind::new(c"rfork_thread");
 
 fn behind(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
     // SAFETY: libc's execve(2) has this type.
@@ -376,7 +407,8 @@ fn behind(path: *const c_char, argv: *const *const c_char, envp: *const *const c
 export! {
     fn [execve _execve] (path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int {
         if path.is_null() {
-            return raw::fail(EFAULT);
+            // To the kernel it is fexecve(2), of no descriptor.
+            return raw::fail(EBADF);
         }
         if let Err(errno) = has_arguments(argv) {
             return raw::fail(errno);
@@ -390,6 +422,9 @@ export! {
         if let Err(errno) = has_arguments(argv) {
             return raw::fail(errno);
         }
+        if let Err(errno) = may_be_executed(fd) {
+            return raw::fail(errno);
+        }
         let mut head = [0; HEAD];
         match kind(fd, &mut head) {
             Ok(Kind::Dynamic) => raw::fail(load(state, fd, &[], argv, 0, envp).err().unwrap_or(EFAULT)),
@@ -399,44 +434,6 @@ export! {
             Err(errno) => raw::fail(errno),
         }
     }
-    fn [rfork_thread] (flags: c_int, stack: *mut c_void, main: Main, argument: *mut c_void) -> c_int {
-        spawn(flags, stack, main, argument)
-    }
-}
-
-const RFSPAWN: c_int = 0x8000_0000_u32.cast_signed();
-
-/// posix_spawn(3) gives its child 4 KiB of stack, which is not enough for a path and a list of
-/// arguments. With RFSPAWN the parent sleeps until the child has executed or ended: then it is ours again.
-fn spawn(flags: c_int, stack: *mut c_void, main: Main, argument: *mut c_void) -> c_int {
-    const SIZE: usize = 128 * 1024;
-    // SAFETY: libc's rfork_thread(3) has this type.
-    let Some(behind) = (unsafe { RFORK_THREAD.function::<RforkThread>() }) else {
-        return raw::fail(libc::ENOSYS);
-    };
-    if flags & RFSPAWN == 0 || stack.is_null() || state::confined().is_none() {
-        // SAFETY: what the program gave, unchanged.
-        return unsafe { behind(flags, stack, main, argument) };
-    }
-    let (prot, kind) = (
-        libc::PROT_READ | libc::PROT_WRITE,
-        libc::MAP_ANON | libc::MAP_PRIVATE,
-    );
-    // SAFETY: a new mapping, at an address of the kernel's choice.
-    let base = unsafe { libc::mmap(null_mut(), SIZE, prot, kind, -1, 0) };
-    if base == libc::MAP_FAILED {
-        return raw::fail(libc::ENOMEM);
-    }
-    let top = base.wrapping_byte_add(SIZE);
-    // SAFETY: as the program called it, with a stack of SIZE bytes that grows down from its top.
-    let child = unsafe { behind(flags, top, main, argument) };
-    let errno = raw::errno();
-    // SAFETY: the child runs on it no more, and nobody else knows it.
-    unsafe { libc::munmap(base, SIZE) };
-    if child < 0 {
-        raw::set_errno(errno);
-    }
-    child
 }
 
 /// ps(1) and rc.subr(8) go by the arguments that the kernel shows, which are the run-time linker's.

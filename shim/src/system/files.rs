@@ -1,17 +1,20 @@
 //! Names of files: opening, asking, making, renaming, removing, changing.
 
-use super::look::{self, Want, at, two};
+use super::look::{self, AT_EMPTY_PATH, AT_RESOLVE_BENEATH, O_PATH, Want, at, at_with};
+use super::pairs::{Pair, two};
 use super::{places, raw, sockets, state};
 use crate::paths::Last;
-use crate::text::Text;
+use crate::text::{PATH_MAX, Text};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong};
 use libc::{
-    AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, ENXIO, O_ACCMODE,
-    O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY,
-    mode_t, off_t, stat as Stat, statfs as Statfs, timespec, timeval,
+    AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, EACCES, EEXIST,
+    EINVAL, EISDIR, ENOENT, ENXIO, EOPNOTSUPP, EPERM, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY,
+    O_EXCL, O_EXEC, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY, S_IFDIR, S_IFMT, mode_t,
+    off_t, stat as Stat, statfs as Statfs, timespec, timeval,
 };
 
-const O_PATH: c_int = 0x40_0000;
+const O_RESOLVE_BENEATH: c_int = 0x80_0000;
+const O_EMPTY_PATH: c_int = 0x200_0000;
 
 /// What a flag of the `*at` calls says of the last component.
 fn last(flags: c_int) -> Last {
@@ -33,6 +36,38 @@ fn simple(
     at(fd, path, which, want, call) as c_int
 }
 
+/// The same for a call that takes flags, which say what a name may be besides.
+fn flagged(
+    fd: c_int,
+    path: *const c_char,
+    flags: c_int,
+    want: Want,
+    call: &dyn Fn(c_int, *const c_char) -> c_long,
+) -> c_int {
+    at_with(fd, path, flags, last(flags), want, call) as c_int
+}
+
+/// No owner at all is no change: of what may only be read, too.
+fn owning(user: u32, group: u32) -> Want {
+    if (user, group) == (u32::MAX, u32::MAX) {
+        Want::Nothing
+    } else {
+        Want::Change
+    }
+}
+
+/// Times that are both left out are no change either.
+fn timing(times: *const timespec) -> Want {
+    const UTIME_OMIT: c_long = -2;
+    // SAFETY: utimensat(2) takes an array of two.
+    let is_omitted = |index| unsafe { times.wrapping_add(index).read() }.tv_nsec == UTIME_OMIT;
+    if !times.is_null() && is_omitted(0) && is_omitted(1) {
+        Want::Nothing
+    } else {
+        Want::Change
+    }
+}
+
 type Openat = unsafe extern "C" fn(c_int, *const c_char, c_int, ...) -> c_int;
 
 static OPENAT: raw::Behind = raw::Behind::new(c"openat");
@@ -51,7 +86,20 @@ fn open_at(point: Point, fd: c_int, path: *const c_char, flags: c_int, mode: c_i
     } else {
         Last::Follow
     };
-    let opened = simple(fd, path, which, Want::Open(flags), &|fd, name| {
+    // Nothing is read or written by it: what is said of that would be asked of the tree's rights.
+    let flags = if flags & O_PATH != 0 {
+        flags & !O_ACCMODE
+    } else {
+        flags
+    };
+    let mut named = 0;
+    if flags & O_RESOLVE_BENEATH != 0 {
+        named |= AT_RESOLVE_BENEATH;
+    }
+    if flags & O_EMPTY_PATH != 0 {
+        named |= AT_EMPTY_PATH;
+    }
+    let open = |fd, name, flags| {
         // SAFETY: libc's openat(2) has this type.
         let behind = unsafe { OPENAT.function::<Openat>() };
         match behind.filter(|_| point == Point::Cancellation) {
@@ -59,11 +107,61 @@ fn open_at(point: Point, fd: c_int, path: *const c_char, flags: c_int, mode: c_i
             Some(openat) => unsafe { openat(fd, name, flags, mode) }.into(),
             None => raw::openat(fd, name, flags, mode),
         }
-    });
-    if opened >= 0 && flags & O_ACCMODE == O_RDONLY && flags & (O_CREAT | O_TRUNC) == 0 {
+    };
+    let before = raw::errno();
+    let mut opened = at_with(fd, path, named, which, Want::Open(flags), &|fd, name| {
+        open(fd, name, flags)
+    }) as c_int;
+    if opened < 0 && flags & O_CREAT != 0 && state::confined().is_some() {
+        opened = match raw::errno() {
+            // To make what is there already, in a tree that may only be read, is to open it.
+            EACCES if flags & (O_EXCL | O_ACCMODE | O_TRUNC) == O_RDONLY => {
+                open_what_is_there(before, &|| {
+                    let flags = flags & !O_CREAT;
+                    at_with(fd, path, named, which, Want::Open(flags), &|fd, name| {
+                        open(fd, name, flags)
+                    }) as c_int
+                })
+            }
+            // devfs's own for a name that is made of ".", as a tree's own directory is here.
+            EINVAL if are_possible(flags) && is_directory(fd, path) => {
+                raw::fail(if flags & O_EXCL == 0 { EISDIR } else { EEXIST })
+            }
+            errno => raw::fail(errno),
+        };
+    }
+    if opened >= 0 && flags & O_ACCMODE == O_RDONLY && flags & O_TRUNC == 0 {
         remember(opened, fd, path, flags);
     }
     opened
+}
+
+/// Whether flags of open(2), O_CREAT among them, say what is wanted.
+fn are_possible(flags: c_int) -> bool {
+    let access = flags & O_ACCMODE;
+    let is_executed = flags & O_EXEC != 0;
+    access != O_ACCMODE && !(is_executed && access != O_RDONLY) && flags & O_DIRECTORY == 0
+}
+
+/// `open` again, after it wasn't allowed to make anything. Nothing there: that it wasn't is the answer.
+fn open_what_is_there(before: c_int, open: &dyn Fn() -> c_int) -> c_int {
+    raw::set_errno(before);
+    let opened = open();
+    if opened < 0 && raw::errno() == ENOENT {
+        return raw::fail(EACCES);
+    }
+    opened
+}
+
+fn is_directory(fd: c_int, path: *const c_char) -> bool {
+    let kind = core::cell::Cell::new(0);
+    at(fd, path, Last::Follow, Want::Read, &|fd, name| {
+        raw::status(fd, name, 0).map_or(-1, |status| {
+            kind.set(status.st_mode & S_IFMT);
+            0
+        })
+    });
+    kind.get() == S_IFDIR
 }
 
 /// Descriptors of directories are what fchdir(2) and names with `..` start from. Asking whether it is one
@@ -71,10 +169,10 @@ fn open_at(point: Point, fd: c_int, path: *const c_char, flags: c_int, mode: c_i
 /// directories have, are remembered.
 fn remember(opened: c_int, fd: c_int, path: *const c_char, flags: c_int) {
     let Some(name) = raw::text(path) else { return };
+    let last = name.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let is_likely = flags & (O_DIRECTORY | O_PATH) != 0
-        || name.ends_with(b"/")
-        || name.ends_with(b".")
-        || !name.contains(&b'.');
+        || matches!(last, b"." | b"..")
+        || !last.contains(&b'.');
     let mut whole = Text::new();
     if !is_likely || state::confined().is_none() {
         return;
@@ -117,7 +215,7 @@ export! {
         })
     }
     fn [fstatat _fstatat] (fd: c_int, path: *const c_char, into: *mut Stat, flags: c_int) -> c_int {
-        simple(fd, path, last(flags), Want::Read, &|fd, name| raw::fstatat(fd, name, into, flags))
+        flagged(fd, path, flags, Want::Read, &|fd, name| raw::fstatat(fd, name, into, flags))
     }
     fn [access _access] (path: *const c_char, mode: c_int) -> c_int {
         simple(AT_FDCWD, path, Last::Follow, Want::Read, &|fd, name| raw::faccessat(fd, name, mode, 0))
@@ -128,7 +226,7 @@ export! {
         })
     }
     fn [faccessat _faccessat] (fd: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int {
-        simple(fd, path, last(flags), Want::Read, &|fd, name| raw::faccessat(fd, name, mode, flags))
+        flagged(fd, path, flags, Want::Read, &|fd, name| raw::faccessat(fd, name, mode, flags))
     }
     fn [readlink _readlink] (path: *const c_char, into: *mut c_char, size: usize) -> isize {
         at(AT_FDCWD, path, Last::Itself, Want::Read, &|fd, name| raw::readlinkat(fd, name, into, size)) as isize
@@ -142,64 +240,68 @@ export! {
         if sockets::is_listeners(path) {
             return 0;
         }
-        simple(AT_FDCWD, path, Last::Itself, Want::Change, &|fd, name| raw::unlinkat(fd, name, 0))
+        removed(simple(AT_FDCWD, path, Last::Name, Want::Remove, &|fd, name| raw::unlinkat(fd, name, 0)), 0)
     }
     fn [rmdir _rmdir] (path: *const c_char) -> c_int {
-        simple(AT_FDCWD, path, Last::Itself, Want::Change, &|fd, name| {
+        simple(AT_FDCWD, path, Last::Name, Want::Remove, &|fd, name| {
             raw::unlinkat(fd, name, AT_REMOVEDIR)
         })
     }
     fn [unlinkat _unlinkat] (fd: c_int, path: *const c_char, flags: c_int) -> c_int {
-        simple(fd, path, Last::Itself, Want::Change, &|fd, name| raw::unlinkat(fd, name, flags))
+        removed(at_with(fd, path, flags, Last::Name, Want::Remove, &|fd, name| {
+            raw::unlinkat(fd, name, flags)
+        }) as c_int, flags)
     }
     fn [funlinkat _funlinkat] (dir: c_int, path: *const c_char, fd: c_int, flags: c_int) -> c_int {
-        simple(dir, path, Last::Itself, Want::Change, &|dir, name| raw::funlinkat(dir, name, fd, flags))
+        removed(at_with(dir, path, flags, Last::Name, Want::Remove, &|dir, name| {
+            raw::funlinkat(dir, name, fd, flags)
+        }) as c_int, flags)
     }
     fn [rename _rename] (old: *const c_char, new: *const c_char) -> c_int {
-        let (old, new) = ((AT_FDCWD, old, Last::Itself), (AT_FDCWD, new, Last::Itself));
-        two(old, new, false, &raw::renameat) as c_int
+        let (old, new) = ((AT_FDCWD, old, Last::Name), (AT_FDCWD, new, Last::Name));
+        two(old, 0, new, Pair::Rename, &raw::renameat) as c_int
     }
     fn [renameat _renameat] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char) -> c_int {
-        two((fd, old, Last::Itself), (other, new, Last::Itself), false, &raw::renameat) as c_int
+        two((fd, old, Last::Name), 0, (other, new, Last::Name), Pair::Rename, &raw::renameat) as c_int
     }
     fn [renameat2] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char, flags: c_uint) -> c_int {
-        two((fd, old, Last::Itself), (other, new, Last::Itself), false, &|fd, old, other, new| {
+        two((fd, old, Last::Name), 0, (other, new, Last::Name), Pair::Rename, &|fd, old, other, new| {
             raw::renameat2(fd, old, other, new, flags as c_int)
         }) as c_int
     }
     fn [link _link] (old: *const c_char, new: *const c_char) -> c_int {
-        let (old, new) = ((AT_FDCWD, old, Last::Follow), (AT_FDCWD, new, Last::Itself));
-        two(old, new, true, &|fd, old, other, new| raw::linkat(fd, old, other, new, AT_SYMLINK_FOLLOW)) as c_int
+        let (old, new) = ((AT_FDCWD, old, Last::Follow), (AT_FDCWD, new, Last::Name));
+        two(old, 0, new, Pair::Link, &|fd, old, other, new| raw::linkat(fd, old, other, new, AT_SYMLINK_FOLLOW)) as c_int
     }
     fn [linkat _linkat] (fd: c_int, old: *const c_char, other: c_int, new: *const c_char, flags: c_int) -> c_int {
         let which = if flags & AT_SYMLINK_FOLLOW != 0 { Last::Follow } else { Last::Itself };
-        two((fd, old, which), (other, new, Last::Itself), true, &|fd, old, other, new| {
+        two((fd, old, which), flags, (other, new, Last::Name), Pair::Link, &|fd, old, other, new| {
             raw::linkat(fd, old, other, new, flags)
         }) as c_int
     }
     fn [symlink _symlink] (text: *const c_char, path: *const c_char) -> c_int {
-        simple(AT_FDCWD, path, Last::Itself, Want::Make, &|fd, name| raw::symlinkat(text, fd, name))
+        linked(text, AT_FDCWD, path)
     }
     fn [symlinkat _symlinkat] (text: *const c_char, fd: c_int, path: *const c_char) -> c_int {
-        simple(fd, path, Last::Itself, Want::Make, &|fd, name| raw::symlinkat(text, fd, name))
+        linked(text, fd, path)
     }
     fn [mkdir _mkdir] (path: *const c_char, mode: mode_t) -> c_int {
-        simple(AT_FDCWD, path, Last::Itself, Want::Make, &|fd, name| raw::mkdirat(fd, name, mode.into()))
+        simple(AT_FDCWD, path, Last::Name, Want::Make, &|fd, name| raw::mkdirat(fd, name, mode.into()))
     }
     fn [mkdirat _mkdirat] (fd: c_int, path: *const c_char, mode: mode_t) -> c_int {
-        simple(fd, path, Last::Itself, Want::Make, &|fd, name| raw::mkdirat(fd, name, mode.into()))
+        simple(fd, path, Last::Name, Want::Make, &|fd, name| raw::mkdirat(fd, name, mode.into()))
     }
     fn [mkfifo _mkfifo] (path: *const c_char, mode: mode_t) -> c_int {
-        simple(AT_FDCWD, path, Last::Itself, Want::Make, &|fd, name| raw::mkfifoat(fd, name, mode.into()))
+        simple(AT_FDCWD, path, Last::Name, Want::Make, &|fd, name| raw::mkfifoat(fd, name, mode.into()))
     }
     fn [mkfifoat _mkfifoat] (fd: c_int, path: *const c_char, mode: mode_t) -> c_int {
-        simple(fd, path, Last::Itself, Want::Make, &|fd, name| raw::mkfifoat(fd, name, mode.into()))
+        simple(fd, path, Last::Name, Want::Make, &|fd, name| raw::mkfifoat(fd, name, mode.into()))
     }
     fn [mknod] (path: *const c_char, mode: mode_t, device: u64) -> c_int {
-        simple(AT_FDCWD, path, Last::Itself, Want::Make, &|fd, name| raw::mknodat(fd, name, mode.into(), device))
+        simple(AT_FDCWD, path, Last::Name, Want::Make, &|fd, name| raw::mknodat(fd, name, mode.into(), device))
     }
     fn [mknodat _mknodat] (fd: c_int, path: *const c_char, mode: mode_t, device: u64) -> c_int {
-        simple(fd, path, Last::Itself, Want::Make, &|fd, name| raw::mknodat(fd, name, mode.into(), device))
+        simple(fd, path, Last::Name, Want::Make, &|fd, name| raw::mknodat(fd, name, mode.into(), device))
     }
 
     fn [chmod _chmod] (path: *const c_char, mode: mode_t) -> c_int {
@@ -211,18 +313,18 @@ export! {
         })
     }
     fn [fchmodat _fchmodat] (fd: c_int, path: *const c_char, mode: mode_t, flags: c_int) -> c_int {
-        simple(fd, path, last(flags), Want::Change, &|fd, name| raw::fchmodat(fd, name, mode.into(), flags))
+        flagged(fd, path, flags, Want::Change, &|fd, name| raw::fchmodat(fd, name, mode.into(), flags))
     }
     fn [chown _chown] (path: *const c_char, user: u32, group: u32) -> c_int {
-        simple(AT_FDCWD, path, Last::Follow, Want::Change, &|fd, name| raw::fchownat(fd, name, user, group, 0))
+        simple(AT_FDCWD, path, Last::Follow, owning(user, group), &|fd, name| raw::fchownat(fd, name, user, group, 0))
     }
     fn [lchown _lchown] (path: *const c_char, user: u32, group: u32) -> c_int {
-        simple(AT_FDCWD, path, Last::Itself, Want::Change, &|fd, name| {
+        simple(AT_FDCWD, path, Last::Itself, owning(user, group), &|fd, name| {
             raw::fchownat(fd, name, user, group, AT_SYMLINK_NOFOLLOW)
         })
     }
     fn [fchownat _fchownat] (fd: c_int, path: *const c_char, user: u32, group: u32, flags: c_int) -> c_int {
-        simple(fd, path, last(flags), Want::Change, &|fd, name| raw::fchownat(fd, name, user, group, flags))
+        flagged(fd, path, flags, owning(user, group), &|fd, name| raw::fchownat(fd, name, user, group, flags))
     }
     fn [chflags _chflags] (path: *const c_char, flags: c_ulong) -> c_int {
         simple(AT_FDCWD, path, Last::Follow, Want::Change, &|fd, name| raw::chflagsat(fd, name, flags, 0))
@@ -233,10 +335,10 @@ export! {
         })
     }
     fn [chflagsat _chflagsat] (fd: c_int, path: *const c_char, flags: c_ulong, at: c_int) -> c_int {
-        simple(fd, path, last(at), Want::Change, &|fd, name| raw::chflagsat(fd, name, flags, at))
+        flagged(fd, path, at, Want::Change, &|fd, name| raw::chflagsat(fd, name, flags, at))
     }
     fn [utimensat _utimensat] (fd: c_int, path: *const c_char, times: *const timespec, flags: c_int) -> c_int {
-        simple(fd, path, last(flags), Want::Change, &|fd, name| raw::utimensat(fd, name, times, flags))
+        flagged(fd, path, flags, timing(times), &|fd, name| raw::utimensat(fd, name, times, flags))
     }
     fn [utimes _utimes] (path: *const c_char, times: *const timeval) -> c_int {
         simple(AT_FDCWD, path, Last::Follow, Want::Change, &|fd, name| raw::futimesat(fd, name, times))
@@ -246,7 +348,7 @@ export! {
     }
     fn [lutimes _lutimes] (path: *const c_char, times: *const timeval) -> c_int {
         let Some(spec) = nanoseconds(times) else {
-            return raw::fail(libc::EINVAL);
+            return raw::fail(EINVAL);
         };
         let times = if times.is_null() { core::ptr::null() } else { spec.as_ptr() };
         simple(AT_FDCWD, path, Last::Itself, Want::Change, &|fd, name| {
@@ -255,12 +357,24 @@ export! {
     }
 
     fn [truncate _truncate](path: *const c_char, length: off_t) -> c_int {
+        if length < 0 {
+            return raw::fail(EINVAL);
+        }
+        let before = raw::errno();
         // A fifo is not waited for: there is nothing to cut off.
         let result = with_file(path, O_WRONLY | O_NONBLOCK, Last::Follow, &|fd| {
             // SAFETY: ftruncate(2) of a descriptor of ours.
             unsafe { libc::ftruncate(fd, length) }.into()
         });
-        if result < 0 && raw::errno() == ENXIO { 0 } else { result as c_int }
+        if result < 0 && raw::errno() == ENXIO {
+            raw::set_errno(before);
+            return 0;
+        }
+        // A socket isn't opened; but whether it may be written to is asked before that.
+        if result < 0 && raw::errno() == EOPNOTSUPP && is_allowed(path, libc::W_OK) {
+            raw::set_errno(EOPNOTSUPP);
+        }
+        result as c_int
     }
     fn [statfs _statfs] (path: *const c_char, into: *mut Statfs) -> c_int {
         with_file(path, O_PATH, Last::Follow, &|fd| {
@@ -269,22 +383,35 @@ export! {
         }) as c_int
     }
     fn [pathconf _pathconf] (path: *const c_char, name: c_int) -> c_long {
-        with_file(path, O_PATH, Last::Follow, &|fd| {
-            // SAFETY: fpathconf(2) takes numbers.
-            unsafe { libc::fpathconf(fd, name) }
-        })
+        configured(path, Last::Follow, name)
     }
     fn [lpathconf _lpathconf] (path: *const c_char, name: c_int) -> c_long {
-        with_file(path, O_PATH, Last::Itself, &|fd| {
-            // SAFETY: fpathconf(2) takes numbers.
-            unsafe { libc::fpathconf(fd, name) }
-        })
+        configured(path, Last::Itself, name)
     }
     fn [inotify_add_watch_at] (notify: c_int, fd: c_int, path: *const c_char, mask: u32) -> c_int {
         const IN_DONT_FOLLOW: u32 = 0x0200_0000;
         let which = if mask & IN_DONT_FOLLOW != 0 { Last::Itself } else { Last::Follow };
         simple(fd, path, which, Want::Read, &|fd, name| raw::inotify_add_watch_at(notify, fd, name, mask))
     }
+}
+
+fn linked(text: *const c_char, fd: c_int, path: *const c_char) -> c_int {
+    if raw::text(text).is_none_or(|text| text.len() >= PATH_MAX) {
+        // Refused before the name is looked at.
+        return raw::symlinkat(text, fd, path) as c_int;
+    }
+    simple(fd, path, Last::Name, Want::Make, &|fd, name| {
+        raw::symlinkat(text, fd, name)
+    })
+}
+
+/// What the kernel has against a name as such (EINVAL) it says as EPERM, where a file is to be removed.
+fn removed(result: c_int, flags: c_int) -> c_int {
+    let is_ours = result < 0 && flags & AT_REMOVEDIR == 0 && state::confined().is_some();
+    if is_ours && raw::errno() == EINVAL && flags & !AT_RESOLVE_BENEATH == 0 {
+        return raw::fail(EPERM);
+    }
+    result
 }
 
 fn nanoseconds(times: *const timeval) -> Option<[timespec; 2]> {
@@ -331,6 +458,22 @@ fn with_file(
     result
 }
 
+/// What a file system says of a file. Whether it has access control lists is asked before one is read by its
+/// path, as `ls -l` does of every file, and capability mode has no call for that: so it has none.
+fn configured(path: *const c_char, which: Last, name: c_int) -> c_long {
+    const ACL_EXTENDED: c_int = 59;
+    const ACL_NFS4: c_int = 64;
+    let said = with_file(path, O_PATH, which, &|fd| {
+        // SAFETY: fpathconf(2) takes numbers.
+        unsafe { libc::fpathconf(fd, name) }
+    });
+    let is_of_lists = matches!(name, ACL_EXTENDED | ACL_NFS4);
+    if said > 0 && is_of_lists && state::confined().is_some() {
+        return 0;
+    }
+    said
+}
+
 /// For ourselves; what is no file is not waited for. Errno is set where it fails.
 pub fn open_for_reading(path: *const c_char) -> c_int {
     open_at(
@@ -342,7 +485,8 @@ pub fn open_for_reading(path: *const c_char) -> c_int {
     )
 }
 
-pub fn is_executable(path: *const c_char) -> bool {
-    let call = |fd, name| raw::faccessat(fd, name, libc::X_OK, AT_EACCESS);
+/// Errno is set where it isn't.
+pub fn is_allowed(path: *const c_char, access: c_int) -> bool {
+    let call = |fd, name| raw::faccessat(fd, name, access, AT_EACCESS);
     at(AT_FDCWD, path, Last::Follow, Want::Read, &call) == 0
 }

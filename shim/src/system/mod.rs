@@ -21,6 +21,7 @@ macro_rules! export {
     )+};
 }
 
+mod beneath;
 mod children;
 mod cwd;
 mod descriptors;
@@ -30,10 +31,14 @@ mod files;
 mod log;
 mod look;
 mod names;
+mod pairs;
 mod places;
 mod raw;
+mod refusal;
 mod signals;
+mod sleep;
 mod sockets;
+mod spawn;
 mod state;
 
 use core::ffi::{c_char, c_int};

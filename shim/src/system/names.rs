@@ -127,11 +127,16 @@ export! {
         named(&SETLOGINCLASS, name)
     }
     fn [setpgid _setpgid] (process: pid_t, group: pid_t) -> c_int {
+        let before = raw::errno();
         let result = raw::setpgid(process, group) as c_int;
         // It doesn't exist in capability mode. Signals to a group don't either, so that nothing but
         // getpgid(2) tells: daemons that begin with it would end.
         let is_own = process == 0 || process == raw::getpid();
-        if result != 0 && is_own && state::confined().is_some() { 0 } else { result }
+        if result != 0 && is_own && state::confined().is_some() {
+            raw::set_errno(before);
+            return 0;
+        }
+        result
     }
     fn [dlopen] (path: *const c_char, mode: c_int) -> *mut c_void {
         let is_path = raw::text(path).is_some_and(|name| name.contains(&b'/'));

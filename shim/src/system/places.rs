@@ -2,7 +2,7 @@
 //! kernel refuses. A hint and no more: it is compared with what the descriptor is before it is believed,
 //! and where there is none, what the kernel says is what the program gets.
 
-use super::{look, raw};
+use super::{look, raw, spawn};
 use crate::paths::Last;
 use crate::text::{PATH_MAX, Text};
 use core::ffi::c_int;
@@ -29,11 +29,19 @@ static TABLE: [Place; PLACES] = [const {
     }
 }; PLACES];
 
+fn place_of(fd: c_int) -> Option<&'static Place> {
+    TABLE.get(fd.unsigned_abs() as usize % PLACES)
+}
+
 /// Remembers an absolute path, links in it or not. One that is too long is not remembered.
 pub fn remember(fd: c_int, path: &[u8]) {
-    let Some(place) = TABLE.get(fd.unsigned_abs() as usize % PLACES) else {
+    let Some(place) = place_of(fd).filter(|_| path.len() <= PATH_MAX) else {
         return;
     };
+    // What such a child has at this number is nothing to its parent, who reads this table too.
+    if spawn::is_in_parents_memory() {
+        return;
+    }
     let before = place.sequence.load(Ordering::Relaxed);
     let odd = before | 1;
     let is_ours = before != odd
@@ -41,7 +49,7 @@ pub fn remember(fd: c_int, path: &[u8]) {
             .compare_exchange(before, odd, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
     // Never waited for: this may be a signal handler, or a child of a thread that was writing.
-    if !is_ours || path.len() > PATH_MAX {
+    if !is_ours {
         return;
     }
     place.next.store(fd.saturating_add(1), Ordering::Relaxed);
@@ -66,10 +74,26 @@ fn read(place: &Place, into: &mut Text) -> Option<c_int> {
     (place.sequence.load(Ordering::Relaxed) == before).then_some(fd)
 }
 
+/// What is known of a descriptor is known of its copy, too: the first may be closed, and its number used.
+pub fn copy(from: c_int, to: c_int) {
+    // Most are of no directory: that costs them one comparison.
+    let next = place_of(from).map_or(0, |place| place.next.load(Ordering::Relaxed));
+    if from >= 0 && to >= 0 && next == from.saturating_add(1) {
+        copy_path(from, to);
+    }
+}
+
+#[inline(never)]
+fn copy_path(from: c_int, to: c_int) {
+    let mut path = Text::new();
+    if hint(from, &mut path) {
+        remember(to, path.bytes());
+    }
+}
+
 /// The path that a descriptor was opened by, if it wasn't closed since.
 pub fn hint(fd: c_int, path: &mut Text) -> bool {
-    let own = TABLE.get(fd.unsigned_abs() as usize % PLACES);
-    own.is_some_and(|place| read(place, path) == Some(fd))
+    place_of(fd).is_some_and(|place| read(place, path) == Some(fd))
 }
 
 /// The path that leads to what `fd` is, into `path`. False: none is known.

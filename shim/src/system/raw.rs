@@ -20,6 +20,7 @@ mod number {
     pub const GETPID: c_int = 20;
     pub const KILL: c_int = 37;
     pub const GETPPID: c_int = 39;
+    pub const DUP: c_int = 41;
     pub const DUP2: c_int = 90;
     pub const FCNTL: c_int = 92;
     pub const BIND: c_int = 104;
@@ -112,6 +113,9 @@ pub fn close(fd: c_int) -> c_long {
 }
 pub fn close_range(low: u32, high: u32, flags: c_int) -> c_long {
     call!(CLOSE_RANGE, low, high, flags)
+}
+pub fn dup(from: c_int) -> c_long {
+    call!(DUP, from)
 }
 pub fn dup2(from: c_int, to: c_int) -> c_long {
     call!(DUP2, from, to)

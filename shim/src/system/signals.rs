@@ -8,8 +8,8 @@ use core::ffi::c_int;
 use core::ptr::null_mut;
 use libc::{
     CLD_CONTINUED, CLD_DUMPED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, EAGAIN, ECHILD, EINTR, ESRCH,
-    P_ALL, P_PGID, P_PID, SIGCHLD, WEXITED, WNOHANG, WTRAPPED, id_t, idtype_t, pid_t, pollfd,
-    rusage, siginfo_t,
+    P_ALL, P_PGID, P_PID, SIGCHLD, WEXITED, WNOHANG, WNOWAIT, WTRAPPED, id_t, idtype_t, pid_t,
+    pollfd, rusage, siginfo_t,
 };
 
 const ECAPMODE: c_int = 94;
@@ -47,7 +47,8 @@ fn look_at(child: Child, status: *mut c_int, options: c_int) -> Option<pid_t> {
     let mut code = 0;
     match raw::pdwait(child.fd, &raw mut code, options | WNOHANG) {
         0 => {
-            if libc::WIFEXITED(code) || libc::WIFSIGNALED(code) {
+            let has_ended = libc::WIFEXITED(code) || libc::WIFSIGNALED(code);
+            if has_ended && options & WNOWAIT == 0 {
                 children::forget(child);
             }
             if !status.is_null() {
@@ -78,10 +79,38 @@ fn doze(has_others: bool) -> bool {
     let patience = if has_others { 20 } else { 1000 };
     // SAFETY: as many as there are.
     let result = unsafe { libc::poll(ends.as_mut_ptr(), ends.len() as u32, patience) };
-    result >= 0 || raw::errno() != EINTR
+    if result >= 0 || raw::errno() != EINTR || are_all_restarting() {
+        return true;
+    }
+    raw::set_errno(EINTR);
+    false
+}
+
+/// poll(2) comes back for each signal, wait(2) only for those whose handlers want that. Which one it was
+/// isn't told: none of them wants it, or one may have been it.
+fn are_all_restarting() -> bool {
+    /// SIGRTMAX.
+    const LAST: c_int = 126;
+    (1..=LAST).all(|signal| {
+        // SAFETY: `sigaction` is made of integers: zeros are a value.
+        let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+        // SAFETY: it writes what is set to `action`, and sets nothing.
+        unsafe { libc::sigaction(signal, core::ptr::null(), &raw mut action) };
+        let has_handler = action.sa_sigaction > libc::SIG_IGN;
+        !has_handler || action.sa_flags & libc::SA_RESTART != 0
+    })
 }
 
 fn wait(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t {
+    let before = raw::errno();
+    let waited = wait_for(pid, status, options, usage);
+    if waited >= 0 {
+        raw::set_errno(before);
+    }
+    waited
+}
+
+fn wait_for(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t {
     let is_any = pid == -1 || pid == 0;
     let is_ours = |child: &Child| is_any || child.pid == pid;
     if !children::all().any(|child| is_ours(&child)) {
@@ -233,8 +262,13 @@ export! {
         let Some(child) = child else {
             return raw::kill(pid, signal) as c_int;
         };
+        let before = raw::errno();
         let result = raw::pdkill(child.fd, signal) as c_int;
         // Ended and not waited for is still there, for kill(2).
-        if result != 0 && raw::errno() == ESRCH { 0 } else { result }
+        if result != 0 && raw::errno() == ESRCH {
+            raw::set_errno(before);
+            return 0;
+        }
+        result
     }
 }

@@ -1,7 +1,7 @@
 //! bind(2) on an address that the launcher has bound hands out the waiting socket; sockets with a name in
 //! the file system are bound and connected below a descriptor. Other addresses are the kernel's to refuse.
 
-use super::look::{Want, at, whole};
+use super::look::{self, Want, at, whole};
 use super::{log, raw, state};
 use crate::handoff::{Address, is_meant};
 use crate::paths::Last;
@@ -10,10 +10,10 @@ use core::ffi::{c_char, c_int, c_long};
 use core::mem::{offset_of, size_of};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use libc::{
-    AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, EADDRINUSE, EADDRNOTAVAIL, EEXIST, EINVAL, ENAMETOOLONG,
-    F_GETFD, F_GETFL, F_SETFD, F_SETFL, IPPROTO_TCP, O_NONBLOCK, SO_KEEPALIVE, SO_OOBINLINE,
-    SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, sockaddr,
-    sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
+    AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, EADDRINUSE, EADDRNOTAVAIL, EEXIST, ENAMETOOLONG, ENOENT,
+    ENOTSOCK, F_GETFD, F_GETFL, F_SETFD, F_SETFL, IPPROTO_TCP, O_NONBLOCK, S_IFMT, S_IFSOCK,
+    SO_KEEPALIVE, SO_OOBINLINE, SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
+    TCP_NODELAY, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
 };
 
 const ECAPMODE: c_int = 94;
@@ -188,9 +188,40 @@ fn below(
     }) as c_int
 }
 
+/// What isn't a socket the kernel refuses first, whatever the name is; but before it looks what it is, it
+/// looks at the rights of the descriptor, which may be of a file.
+fn judged(socket: c_int, result: c_int) -> c_int {
+    if result >= 0 {
+        return result;
+    }
+    let errno = raw::errno();
+    match raw::status_of(socket) {
+        Ok(status) if status.st_mode & S_IFMT != S_IFSOCK => raw::fail(ENOTSOCK),
+        _ => raw::fail(errno),
+    }
+}
+
+/// A socket's own errors come before that there is no name.
+fn connect_nameless(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
+    let root = look::root().unwrap_or(AT_FDCWD);
+    let result = raw::connectat(root, socket, address, length) as c_int;
+    // The root is what no name at all is looked up as.
+    if result < 0 && raw::errno() == ENOTSOCK {
+        raw::set_errno(ENOENT);
+    }
+    result
+}
+
 type Connect = unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int;
 
 static CONNECT: raw::Behind = raw::Behind::new(c"connect");
+
+fn connect_local(socket: c_int, path: &[u8], address: *const sockaddr, length: socklen_t) -> c_int {
+    if path.is_empty() {
+        return judged(socket, connect_nameless(socket, address, length));
+    }
+    judged(socket, connect_below(socket, path))
+}
 
 fn connect_below(socket: c_int, path: &[u8]) -> c_int {
     match log::socket_for(path) {
@@ -207,26 +238,37 @@ export! {
             return raw::bind(socket, address, length) as c_int;
         };
         let asked = asked(address, length);
+        let before = raw::errno();
         if let Some(held) = waiting(state, socket, &asked) {
-            return adopt(socket, held);
+            let adopted = adopt(socket, held);
+            if adopted == 0 {
+                // Options that one of the two sockets hasn't are left out.
+                raw::set_errno(before);
+            }
+            return adopted;
         }
         if !state.is_confined() {
             return raw::bind(socket, address, length) as c_int;
         }
         let (result, from, to) = match asked {
-            Asked::Unix([]) => return raw::fail(EINVAL),
+            // The kernel's to refuse, after the socket.
+            Asked::Unix([]) => {
+                let root = look::root().unwrap_or(AT_FDCWD);
+                return judged(socket, raw::bindat(root, socket, address, length) as c_int);
+            }
             Asked::Unix(path) => {
                 let call = |fd, address, length| raw::bindat(fd, socket, address, length);
-                (below(path, Last::Itself, Want::Make, &call), EEXIST, EADDRINUSE)
+                (below(path, Last::Name, Want::Make, &call), EEXIST, EADDRINUSE)
             }
             // What a jail says of an address that isn't its own.
             _ => (raw::bind(socket, address, length) as c_int, ECAPMODE, EADDRNOTAVAIL),
         };
+        let result = judged(socket, result);
         if result != 0 && raw::errno() == from { raw::fail(to) } else { result }
     }
     fn [connect] (socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
         if let (Some(_), Asked::Unix(path)) = (state::confined(), asked(address, length)) {
-            return connect_below(socket, path);
+            return connect_local(socket, path, address, length);
         }
         // SAFETY: libc's connect(2) has this type.
         let behind = unsafe { CONNECT.function::<Connect>() };
@@ -238,7 +280,7 @@ export! {
     }
     fn [_connect] (socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
         if let (Some(_), Asked::Unix(path)) = (state::confined(), asked(address, length)) {
-            return connect_below(socket, path);
+            return connect_local(socket, path, address, length);
         }
         raw::connect(socket, address, length) as c_int
     }

@@ -28,6 +28,10 @@ pub struct Launch {
     pub listen: Vec<String>,
     pub variables: BTreeMap<String, String>,
     pub cwd: String,
+    /// What chroot(2) makes the program's root; all other paths are below it, but the library's.
+    pub root: String,
+    /// Who it runs as, if not as the superuser.
+    pub user: Option<u32>,
     /// A connected datagram socket for syslog(3).
     pub log: Option<c_int>,
 }
@@ -100,6 +104,8 @@ impl Launch {
                 .map(|(name, value)| (name.into(), value.into()))
                 .into(),
             cwd: "/".to_string(),
+            root: String::new(),
+            user: None,
             log: None,
         }
     }
@@ -124,7 +130,18 @@ impl Launch {
         self
     }
 
+    pub fn root(mut self, path: &str) -> Self {
+        self.root = path.to_string();
+        self
+    }
+
+    pub fn user(mut self, user: Option<u32>) -> Self {
+        self.user = user;
+        self
+    }
+
     fn open(&self, program: &str) -> Opened {
+        let inside = |path: &str, flags| open(&format!("{}{path}", self.root), flags);
         let mut numbers = Vec::new();
         let mut variables = self.variables.clone();
         let mut next = HIGH;
@@ -135,20 +152,20 @@ impl Launch {
         };
         let is_confined = matches!(self.mode, Mode::Confined | Mode::Alone);
         if is_confined {
-            let binary = add(open(program, libc::O_RDONLY), Some(READ));
+            let binary = add(inside(program, libc::O_RDONLY), Some(READ));
             assert_eq!(binary, HIGH);
             let directory = libc::O_RDONLY | libc::O_DIRECTORY;
-            let mut trees = vec![format!("{}=/", add(open("/", directory), Some(READ)))];
+            let mut trees = vec![format!("{}=/", add(inside("/", directory), Some(READ)))];
             for path in &self.writable {
                 trees.push(format!(
                     "{}={path}",
-                    add(open(path, directory), Some(WRITE))
+                    add(inside(path, directory), Some(WRITE))
                 ));
             }
             let libraries =
-                LIBRARIES.map(|path| add(open(path, directory), Some(READ)).to_string());
+                LIBRARIES.map(|path| add(inside(path, directory), Some(READ)).to_string());
             variables.insert("LD_LIBRARY_PATH_FDS".into(), libraries.join(":"));
-            let rtld = add(open("/libexec/ld-elf.so.1", libc::O_RDONLY), Some(READ));
+            let rtld = add(inside("/libexec/ld-elf.so.1", libc::O_RDONLY), Some(READ));
             variables.insert("JAILRUN_RTLD".into(), rtld.to_string());
             variables.insert("JAILRUN_DIRS".into(), trees.join("\n"));
             variables.insert("JAILRUN_CWD".into(), self.cwd.clone());
@@ -190,8 +207,25 @@ impl Launch {
         }
     }
 
+    /// In the child: another root and another user, where there are.
+    fn enter(&self) -> bool {
+        let root = CString::new(self.root.as_str()).unwrap();
+        if !self.root.is_empty() && unsafe { libc::chroot(root.as_ptr()) } != 0 {
+            return false;
+        }
+        let Some(user) = self.user else { return true };
+        unsafe {
+            libc::setgroups(1, &raw const user) == 0
+                && libc::setgid(user) == 0
+                && libc::setuid(user) == 0
+        }
+    }
+
     /// In the child: from here to the program.
     fn become_program(&self, opened: &Opened, program: &CString, words: &[*const c_char]) -> c_int {
+        if !self.enter() {
+            return 119;
+        }
         let cwd = CString::new(self.cwd.clone()).unwrap();
         unsafe { libc::chdir(cwd.as_ptr()) };
         // First out of the way of each other.

@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::LazyLock;
 
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY};
 
@@ -34,7 +35,8 @@ extern "C" fn start() {
                 c"the subject".as_ptr(),
             );
         },
-        Ok("fuzz") => super::fuzz::run(&place),
+        Ok("fuzz") => super::fuzz::run(),
+        Ok(law) if super::laws::act(law) => {}
         _ => return,
     }
     // What std prints through isn't flushed by _exit, and lines are.
@@ -59,6 +61,20 @@ pub fn say(call: &str, result: impl Into<i64>) -> i64 {
         println!("{call}: {result}");
     }
     result
+}
+
+/// A line of a call that gives a descriptor. Beside threads its number is decided by theirs.
+fn say_opened(call: &str, fd: c_int) -> c_int {
+    static IS_BESIDE_THREADS: LazyLock<bool> =
+        LazyLock::new(|| std::env::var("SUBJECT").as_deref() == Ok("threads"));
+    let errno = errno();
+    if fd >= 0 && *IS_BESIDE_THREADS {
+        println!("{call}: open");
+        return fd;
+    }
+    super::fuzz::set_errno(errno);
+    say(call, fd);
+    fd
 }
 
 pub fn tell(call: &str, what: impl std::fmt::Display) {
@@ -114,11 +130,10 @@ fn stat_of(path: &str) {
 }
 
 fn make(path: &str, contents: &str) {
-    let fd = say(&format!("open {path}"), unsafe {
+    let fd = say_opened(&format!("open {path}"), unsafe {
         libc::open(c(path).as_ptr(), O_WRONLY | O_CREAT | O_TRUNC, 0o640)
     });
     if fd >= 0 {
-        let fd = fd as c_int;
         say(
             "write",
             unsafe { libc::write(fd, contents.as_ptr().cast(), contents.len()) } as i64,
@@ -128,11 +143,11 @@ fn make(path: &str, contents: &str) {
 }
 
 fn opened(path: &str, flags: c_int) {
-    let fd = say(&format!("open {path} {flags:x}"), unsafe {
+    let fd = say_opened(&format!("open {path} {flags:x}"), unsafe {
         libc::open(c(path).as_ptr(), flags, 0o600)
     });
     if fd >= 0 {
-        say("close", unsafe { libc::close(fd as c_int) });
+        say("close", unsafe { libc::close(fd) });
     }
 }
 
@@ -874,13 +889,32 @@ fn names() {
                 tell("  dlsym", libc::dlsym(handle, symbol.as_ptr()).is_null());
             }
         }
-        let name = c"/jailrun-subject";
-        libc::sem_unlink(name.as_ptr());
-        let semaphore = libc::sem_open(name.as_ptr(), O_CREAT, 0o600, 1);
-        tell("sem_open", semaphore.is_null());
-        say("sem_wait", libc::sem_wait(semaphore));
-        say("sem_unlink", libc::sem_unlink(name.as_ptr()));
         say("setpgid", libc::setpgid(0, 0));
+    }
+    semaphores();
+}
+
+/// By the names that programs of this system are linked to: a linker that takes another system's symbols
+/// may choose an older sem_wait(3), which knows another semaphore than sem_open(3) makes.
+fn semaphores() {
+    type Open = unsafe extern "C" fn(*const c_char, c_int, ...) -> *mut c_void;
+    type OfName = unsafe extern "C" fn(*const c_char) -> c_int;
+    type Of = unsafe extern "C" fn(*mut c_void) -> c_int;
+    let found = |name: &CStr| {
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        assert!(!found.is_null(), "{name:?}");
+        found
+    };
+    unsafe {
+        let open: Open = std::mem::transmute(found(c"sem_open"));
+        let unlink: OfName = std::mem::transmute(found(c"sem_unlink"));
+        let wait: Of = std::mem::transmute(found(c"sem_wait"));
+        let name = c"/jailrun-subject";
+        unlink(name.as_ptr());
+        let semaphore = open(name.as_ptr(), O_CREAT, 0o600, 1);
+        tell("sem_open", semaphore.is_null());
+        say("sem_wait", wait(semaphore));
+        say("sem_unlink", unlink(name.as_ptr()));
     }
 }
 
@@ -1016,6 +1050,8 @@ fn closing(place: &str) {
     look();
     say("close_range", unsafe { libc::close_range(3, u32::MAX, 0) });
     look();
+    replacing_all();
+    look();
     for fd in 3..2000 {
         unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
@@ -1027,6 +1063,24 @@ fn closing(place: &str) {
     say("close", unsafe { libc::close(50) });
     say("fcntl", unsafe { libc::fcntl(fd, libc::F_DUPFD, 10) });
     say("close_range", unsafe { libc::close_range(9, 3, 0) });
+}
+
+/// By every call that takes the number of what is replaced.
+fn replacing_all() {
+    const F_DUP3FD: c_int = 24;
+    const CLOSE_ON_EXEC: c_int = 1 << 16;
+    for fd in 3..1000 {
+        unsafe { libc::dup2(1, fd) };
+        for command in [
+            libc::F_DUP2FD,
+            libc::F_DUP2FD_CLOEXEC,
+            F_DUP3FD,
+            F_DUP3FD | CLOSE_ON_EXEC,
+        ] {
+            unsafe { libc::fcntl(1, command, fd) };
+        }
+        unsafe { libc::close(fd) };
+    }
 }
 
 /// Writing where reading alone is granted.
