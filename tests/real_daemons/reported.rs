@@ -2,8 +2,10 @@
 //! and then by what it said, word for word, with mode = "enforce".
 
 use crate::amended::{amended, proposed};
-use crate::capsicum::{is_confined, nginx_conf};
-use crate::fixture::{ADMINISTRATORS, Daemon, Own, ask, ctl, edited, has_library, said, sh, until};
+use crate::capsicum::{NGINX_LOGS, is_confined, nginx_conf};
+use crate::fixture::{
+    ADMINISTRATORS, Daemon, Own, ask, ctl, edited, has_library, logs, said, sh, until,
+};
 use std::collections::BTreeSet;
 
 /// What is told of one kind of refusal.
@@ -180,6 +182,7 @@ fn nginx_serves_in_capability_mode_by_what_its_report_says_and_its_proxy_remains
     sh(&format!(
         "mkdir -p {WWW} {MORE}; echo from-a-file >{WWW}/index.html; echo from-elsewhere >{MORE}/file"
     ));
+    logs("www", &NGINX_LOGS);
     let conf = nginx_conf(18085, "before", "").replace(
         "location /host/",
         &format!(

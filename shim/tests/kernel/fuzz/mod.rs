@@ -120,6 +120,8 @@ pub struct Fuzz {
     output: c_int,
     held: Vec<Held>,
     listeners: Vec<c_int>,
+    /// Addresses of sockets that were bound, with what is told of them.
+    bound: Vec<(libc::sockaddr_un, libc::socklen_t, String)>,
     notify: c_int,
     is_thread: bool,
     is_told: bool,
@@ -149,6 +151,7 @@ impl Fuzz {
             output: if is_thread { -1 } else { 1 },
             held: Vec::new(),
             listeners: Vec::new(),
+            bound: Vec::new(),
             notify: -1,
             is_thread,
             is_told: std::env::var("SUBJECT_TOLD").is_ok(),

@@ -149,7 +149,13 @@ fn symlinkat(fuzz: &mut Fuzz, name: &'static str) {
 }
 
 fn link(fuzz: &mut Fuzz, name: &'static str) {
-    let (old, new) = (fuzz.path(), fuzz.path());
+    let (mut old, new) = (fuzz.path(), fuzz.path());
+    // By chance alone one of them is hardly ever a file that is there.
+    if fuzz.random.next(3) == 0
+        && let Some(file) = fuzz.file()
+    {
+        old = file;
+    }
     let call: Two = function(name);
     let result = fuzz.call(name, &format!("{old} {new}"), || {
         unsafe { call(old.pointer(), new.pointer()) }.into()

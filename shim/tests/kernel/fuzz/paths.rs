@@ -135,6 +135,14 @@ impl Fuzz {
         }
     }
 
+    /// One that is there, if there can be one.
+    pub fn file(&self) -> Option<Name> {
+        let path = format!("/g1/{}/made", self.top);
+        std::fs::write(&path, b"made")
+            .ok()
+            .map(|()| Name::new(&path))
+    }
+
     /// Near the most bytes that the kernel takes, and beyond.
     fn long(&mut self) -> Name {
         let mut path = self.base();

@@ -71,8 +71,12 @@ fn bind(fuzz: &mut Fuzz, name: &'static str) {
         let (mut own, mut size) = (address, size_of::<sockaddr_un>() as socklen_t);
         unsafe { libc::getsockname(socket, (&raw mut own).cast(), &raw mut size) };
         fuzz.listeners.push(socket);
+        fuzz.bound.push((address, length, what));
     } else if fuzz.is_new_socket(socket) {
         unsafe { libc::close(socket) };
+    }
+    if fuzz.bound.len() > MOST {
+        fuzz.bound.remove(0);
     }
     if fuzz.listeners.len() > MOST {
         let oldest = fuzz.listeners.remove(0);
@@ -81,8 +85,13 @@ fn bind(fuzz: &mut Fuzz, name: &'static str) {
 }
 
 fn connect(fuzz: &mut Fuzz, name: &'static str) {
-    let Some((address, length, what)) = fuzz.address() else {
+    let Some(any) = fuzz.address() else {
         return;
+    };
+    // By chance alone it is hardly ever one where somebody listens.
+    let (address, length, what) = match fuzz.random.next(2) {
+        0 => fuzz.bound.last().cloned().unwrap_or(any),
+        _ => any,
     };
     let kind = fuzz.random.of(&[SOCK_STREAM, SOCK_STREAM, SOCK_DGRAM]);
     let socket = match fuzz.random.next(8) {
