@@ -174,6 +174,7 @@ laws! {
         "truncate: error 13",
         "execve /g1/t0/empty: error 8",
         "execve /g1/t0/socket: error 13",
+        "execve /g1/t0/link: error 13",
         "execve /g1/t0/fifo: error 13",
         "execve /ro/none: error 2",
     ];

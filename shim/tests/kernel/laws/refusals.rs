@@ -50,11 +50,13 @@ pub fn no_programs() {
     say("truncate", unsafe {
         libc::truncate(c"/g1/t0/socket".as_ptr(), 0)
     });
+    make_link("/g1/t0/socket", "/g1/t0/link");
     make_file("/g1/t0/empty");
     unsafe { libc::chmod(c"/g1/t0/empty".as_ptr(), 0o001) };
     for path in [
         "/g1/t0/empty",
         "/g1/t0/socket",
+        "/g1/t0/link",
         "/g1/t0/fifo",
         "/ro/dir",
         "/dev/null",
