@@ -1,7 +1,7 @@
 //! What is asked of files and done to them without reading or writing: rights to do that aren't needed.
 
 use super::super::subject::say;
-use super::sockets::local_address;
+use super::super::subject::sockets::local_address;
 use super::{c, errno, go, make_directory, make_file, opened, working_directory};
 use libc::{O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY};
 use std::ffi::{c_char, c_int};

@@ -1,18 +1,10 @@
 //! Local sockets by names that are short, in a directory whose own isn't.
 
 use super::super::subject::say;
+use super::super::subject::sockets::local_address;
 use super::{go, make_directory, make_link};
 use libc::{AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
 use std::ffi::c_int;
-
-pub fn local_address(path: &str) -> (libc::sockaddr_un, u32) {
-    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as u8;
-    for (to, from) in address.sun_path.iter_mut().zip(path.bytes()) {
-        *to = from.cast_signed();
-    }
-    (address, 2 + path.len() as u32)
-}
 
 fn socket(kind: c_int) -> c_int {
     let socket = unsafe { libc::socket(AF_UNIX, kind, 0) };
