@@ -12,9 +12,9 @@ use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use libc::{
     AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, EADDRINUSE, EADDRNOTAVAIL, EALREADY, EBADF, EEXIST,
     EINVAL, EISCONN, ENAMETOOLONG, ENOENT, ENOTSOCK, EOPNOTSUPP, F_GETFD, F_GETFL, F_SETFD,
-    F_SETFL, IPPROTO_TCP, O_CLOEXEC, O_DIRECTORY, O_NONBLOCK, S_IFMT, S_IFSOCK, SO_KEEPALIVE,
-    SO_OOBINLINE, SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY,
-    sockaddr, sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
+    F_SETFL, IPPROTO_TCP, O_CLOEXEC, O_NONBLOCK, S_IFMT, S_IFSOCK, SO_KEEPALIVE, SO_OOBINLINE,
+    SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, sockaddr,
+    sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
 };
 
 const ECAPMODE: c_int = 94;
@@ -173,7 +173,7 @@ fn below(path: &[u8], last: Last, want: Want, call: Call<'_>) -> c_int {
     }
     at(AT_FDCWD, text.from(0), last, want, &|fd, name| {
         let name = raw::text(name).unwrap_or_default();
-        addressed(fd, name, call).unwrap_or_else(|| beside(fd, name, call))
+        addressed(fd, name, call).unwrap_or_else(|| beside(fd, name, last, call))
     }) as c_int
 }
 
@@ -191,29 +191,34 @@ fn addressed(fd: c_int, name: &[u8], call: Call<'_>) -> Option<c_long> {
     Some(call(fd, (&raw const address).cast(), length as socklen_t))
 }
 
-/// The program's own name was short enough, and the way to it from its tree isn't: from the directory it is in.
+/// The program's own name was short enough, and the way to it from its tree isn't, or what a link says: to
+/// what is there it is connected by a descriptor; what isn't is made in the directory that it is to be in.
 #[inline(never)]
-fn beside(fd: c_int, name: &[u8], call: Call<'_>) -> c_long {
+fn beside(fd: c_int, name: &[u8], last: Last, call: Call<'_>) -> c_long {
     let before = raw::errno();
-    let (directory, own) = paths::parent(name);
+    let (directory, own) = match last {
+        // No name, but a byte: an address of none is refused.
+        Last::Follow => (name, &b"\0"[..]),
+        _ => paths::parent(name),
+    };
     let mut text = Text::new();
     let is_above = !directory.is_empty();
     if let Err(errno) = text.push(if is_above { directory } else { b"." }) {
         return raw::fail(errno).into();
     }
-    let parent = raw::openat(fd, text.from(0), O_PATH | O_DIRECTORY | O_CLOEXEC, 0) as c_int;
-    if parent < 0 {
+    let there = raw::openat(fd, text.from(0), O_PATH | O_CLOEXEC, 0) as c_int;
+    if there < 0 {
         return nowhere(fd, raw::errno(), call);
     }
     raw::set_errno(before);
-    let result = addressed(parent, own, call).unwrap_or_else(|| raw::fail(ENAMETOOLONG).into());
+    let result = addressed(there, own, call).unwrap_or_else(|| raw::fail(ENAMETOOLONG).into());
     let errno = raw::errno();
-    raw::close(parent);
+    raw::close(there);
     raw::set_errno(errno);
     result
 }
 
-/// There is no such directory; but what is wrong with the socket comes first. The kernel says it of any name:
+/// There is no such thing; but what is wrong with the socket comes first. The kernel says it of any name:
 /// of one that no socket has, and none can get.
 fn nowhere(fd: c_int, errno: c_int, call: Call<'_>) -> c_long {
     match addressed(fd, b".", call) {

@@ -182,6 +182,8 @@ laws! {
         "bind b: 0",
         "bind none/again: error 22",
         "bind ../beside: 0",
+        "connect new long: error 2",
+        "connect renamed long: 0",
         "connect new b: 0",
         "connect again none/b: error 56",
         "connect new absolute: 0",

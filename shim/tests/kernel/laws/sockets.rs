@@ -2,7 +2,7 @@
 
 use super::super::subject::say;
 use super::super::subject::sockets::local_address;
-use super::{go, make_directory, make_link};
+use super::{c, go, make_directory, make_link};
 use libc::{AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
 use std::ffi::c_int;
 
@@ -38,10 +38,19 @@ pub fn deep() {
     bind(listener, "again");
     bind(listener, "none/again");
     bind(socket(SOCK_STREAM), "b");
-    bind(socket(SOCK_STREAM), "../beside");
+    let renamed = socket(SOCK_STREAM);
+    bind(renamed, "../beside");
+    unsafe { libc::listen(renamed, 8) };
     bind(socket(SOCK_STREAM), "./././here");
     make_link("b", "relative");
     make_link(&format!("{deep}/b"), "absolute");
+    let long = format!("/g1/t0/{}", "l".repeat(200));
+    make_link(&long, "long");
+    connect("new", socket(SOCK_STREAM), "long");
+    say("rename", unsafe {
+        libc::rename(c"../beside".as_ptr(), c(&long).as_ptr())
+    });
+    connect("renamed", socket(SOCK_STREAM), "long");
     let connected = socket(SOCK_STREAM);
     connect("new", connected, "b");
     connect("again", connected, "none/b");
