@@ -109,7 +109,8 @@ impl Fuzz {
     }
 
     fn made(&mut self, result: i64, start: c_int, path: &Name) {
-        if result == 0 {
+        // It may be the directory itself that the name is given to.
+        if result == 0 && !self.is_moved(start) {
             self.look(start, path.pointer());
         }
     }

@@ -113,6 +113,18 @@ fn devfs() -> Option<libc::dev_t> {
     (unsafe { libc::stat(c"/dev".as_ptr(), &raw mut stat) } == 0).then_some(stat.st_dev)
 }
 
+impl Held {
+    fn is_where_it_was(&self) -> bool {
+        let (mut there, mut here): (libc::stat, libc::stat) = unsafe { std::mem::zeroed() };
+        let path = CString::new(self.path.as_str()).unwrap();
+        let is_known = unsafe {
+            libc::stat(path.as_ptr(), &raw mut there) == 0
+                && libc::fstat(self.fd, &raw mut here) == 0
+        };
+        is_known && (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    }
+}
+
 impl Fuzz {
     pub fn path(&mut self) -> Name {
         match self.random.next(120) {
@@ -258,19 +270,19 @@ impl Fuzz {
             return None;
         }
         let index = self.random.next(self.held.len());
-        let held = &self.held[index];
-        let (mut there, mut here): (libc::stat, libc::stat) = unsafe { std::mem::zeroed() };
-        let path = CString::new(held.path.as_str()).unwrap();
-        let is_there = unsafe { libc::stat(path.as_ptr(), &raw mut there) } == 0
-            && unsafe { libc::fstat(held.fd, &raw mut here) } == 0
-            && (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino);
-        if is_there {
-            return Some(held.fd);
+        if self.held[index].is_where_it_was() {
+            return Some(self.held[index].fd);
         }
         let held = self.held.swap_remove(index);
         unsafe { libc::close(held.fd) };
         self.tell("a directory that was open is not where it was");
         None
+    }
+
+    /// Whether a descriptor is that of a directory which was moved since.
+    pub fn is_moved(&self, start: c_int) -> bool {
+        let mut held = self.held.iter();
+        held.any(|held| held.fd == start && !held.is_where_it_was())
     }
 
     /// Keeps a directory that was opened, or closes it.
