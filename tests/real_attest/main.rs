@@ -16,6 +16,8 @@ mod fixture;
 #[cfg(target_os = "freebsd")]
 mod handmade;
 #[cfg(target_os = "freebsd")]
+mod hidden;
+#[cfg(target_os = "freebsd")]
 #[path = "../hosted/mod.rs"]
 mod hosted;
 #[cfg(target_os = "freebsd")]

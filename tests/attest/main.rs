@@ -2,6 +2,8 @@
 //! behind whatever fails on the way. On a real kernel: tests/real_attest.
 #![allow(clippy::unwrap_used)]
 
+mod hidden;
+
 use jailrun::attest::ladder::climb;
 use jailrun::attest::table::{ATTEMPTS, make};
 use jailrun::attest::verdict::{Verdict, judge};
