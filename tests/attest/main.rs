@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod hidden;
+mod scripts;
 
 use jailrun::attest::ladder::climb;
 use jailrun::attest::table::{ATTEMPTS, make};

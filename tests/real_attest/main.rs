@@ -22,6 +22,8 @@ mod hidden;
 mod hosted;
 #[cfg(target_os = "freebsd")]
 mod jails;
+#[cfg(target_os = "freebsd")]
+mod killed;
 mod openings;
 #[cfg(target_os = "freebsd")]
 mod reports;
