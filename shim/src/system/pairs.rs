@@ -33,25 +33,10 @@ pub fn two(first: One, flags: c_int, second: One, pair: Pair, call: Call<'_>) ->
         return call(first.0, first.1, second.0, second.1);
     };
     if flags & look::AT_RESOLVE_BENEATH != 0 {
-        // Looked up by itself first: of two names that are refused together, it can't be told which was.
-        let follow = if first.2 == Last::Follow {
-            0
-        } else {
-            AT_SYMLINK_NOFOLLOW
-        };
-        let kind = core::cell::Cell::new(0);
-        let found = look::at_with(first.0, first.1, flags, first.2, Want::Read, &|fd, name| {
-            let there = raw::status(fd, name, follow | (flags & look::AT_EMPTY_PATH));
-            there.map_or(-1, |there| {
-                kind.set(there.st_mode & S_IFMT);
-                0
-            })
-        });
-        if found >= 0 && kind.get() == S_IFDIR && pair == Pair::Link {
-            return fail(EPERM);
-        }
-        if found < 0 {
-            return found;
+        match kind_beneath(first, flags) {
+            Err(failed) => return failed,
+            Ok(S_IFDIR) if pair == Pair::Link => return fail(EPERM),
+            Ok(_) => {}
         }
     }
     let is_empty_meant = flags & look::AT_EMPTY_PATH != 0 && first.0 == AT_FDCWD && old.is_empty();
@@ -98,6 +83,30 @@ pub fn two(first: One, flags: c_int, second: One, pair: Pair, call: Call<'_>) ->
         }
         Ok(failed) => failed,
         Err(errno) => fail(errno),
+    }
+}
+
+/// What kind of file the first is, looked up by itself: of two names that are refused together, it can't be
+/// told which was.
+#[inline(never)]
+fn kind_beneath(first: One, flags: c_int) -> Result<libc::mode_t, c_long> {
+    let follow = if first.2 == Last::Follow {
+        0
+    } else {
+        AT_SYMLINK_NOFOLLOW
+    };
+    let kind = core::cell::Cell::new(0);
+    let found = look::at_with(first.0, first.1, flags, first.2, Want::Read, &|fd, name| {
+        let there = raw::status(fd, name, follow | (flags & look::AT_EMPTY_PATH));
+        there.map_or(-1, |there| {
+            kind.set(there.st_mode & S_IFMT);
+            0
+        })
+    });
+    if found < 0 {
+        Err(found)
+    } else {
+        Ok(kind.get())
     }
 }
 

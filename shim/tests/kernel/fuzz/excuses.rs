@@ -75,5 +75,13 @@ pub const EXCUSES: &[(&str, &str)] = &[
         "what wait6(2) says of a child when none has ended",
         "nothing in particular",
     ),
+    (
+        "what getsockname(2) and getpeername(2) tell of a local socket's name",
+        "the name below the descriptor that it was bound by: not called at random",
+    ),
+    (
+        "names of more than PATH_MAX, links followed, with the working directory before them",
+        "ENAMETOOLONG: they are handed to the kernel in one piece, which is never that long at random",
+    ),
     ("descriptors of 900 and above", "the launcher's"),
 ];
