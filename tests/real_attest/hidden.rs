@@ -94,6 +94,29 @@ fn a_service_hides_no_set_user_id_program_by_its_own_by_modes_or_by_many_names()
     sh(&format!("umount {PLACE}; rmdir {PLACE}"));
 }
 
+#[test]
+fn a_service_that_shuts_its_directory_is_not_said_to_be_refused_links_or_writing_there() {
+    let _alone = alone();
+    sh(&format!(
+        "mkdir -p {PLACE} && mount -t tmpfs -o uid=65534,gid=65534,mode=700 tmpfs {PLACE} && \
+         install -o nobody /bin/sleep {PLACE}"
+    ));
+    for (name, read_only) in [("hard-link", false), ("read-only-mounts", true)] {
+        for (mode, expected) in [("700", 0), ("500", 2), ("0", 2)] {
+            sh(&format!("chmod {mode} {PLACE}"));
+            let seen = seen_by(move |kernel| {
+                kernel.setresuid(Ids::all(65534)).unwrap();
+                let mut target = nowhere();
+                target.child.program = format!("{PLACE}/sleep");
+                target.mounts = vec![mount(PLACE, read_only)];
+                judged(kernel, name, &target)
+            });
+            assert_eq!(seen, Ending::Exited(expected), "{name} {mode}");
+        }
+    }
+    sh(&format!("umount {PLACE}; rmdir {PLACE}"));
+}
+
 /// What others of its user have used up, they can leave again.
 #[test]
 fn what_the_host_has_no_more_of_is_no_limit_of_the_jails() {
