@@ -1,6 +1,6 @@
 //! A service that was taken over, and that has what it could do fail before it is attested.
 
-use crate::fixture::{CLOSED, INSTALLED, Parts, alone, ctl, remove, sh, verdicts, write};
+use crate::fixture::{CLOSED, INSTALLED, Parts, alone, ctl, holes, remove, sh, verdicts, write};
 use crate::unconfined::{judged, mount, nowhere, seen_by};
 use jailrun::attest::Target;
 use jailrun::kernel::{Ending, Ids, Kernel, Limit, Rlimit};
@@ -115,6 +115,35 @@ fn a_service_that_shuts_its_directory_is_not_said_to_be_refused_links_or_writing
         }
     }
     sh(&format!("umount {PLACE}; rmdir {PLACE}"));
+}
+
+/// Its descriptors are opened anew to attest it, as its user.
+#[test]
+fn a_service_in_capability_mode_that_shuts_its_directory_has_no_report_that_passes() {
+    let _alone = alone();
+    sh(&format!("install -d -o nobody -g nobody -m 700 {PLACE}"));
+    let root = "rw = [{ path = \"/var/db/jrtest-hidden\" }]";
+    let runs = "program = \"/bin/sleep\"\nargs = [\"4321\"]";
+    let parts = Parts {
+        runs,
+        root,
+        capsicum: "mode = \"enforce\"",
+        ..CLOSED
+    };
+    write(NAME, parts, "");
+    let mut start = Command::new(INSTALLED);
+    start.args(["-d", NAME]).stdin(Stdio::null());
+    let started = start.output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let open = ctl(&["attest", NAME]);
+    assert_eq!(holes(&open), ["execute-written".to_string()].into());
+    sh(&format!("chmod 0 {PLACE}"));
+    let shut = ctl(&["attest", "--threshold", "1", NAME]);
+    assert_eq!(shut.status.code(), Some(71), "{shut:?}");
+    assert!(shut.stdout.is_empty(), "{shut:?}");
+    assert!(ctl(&["stop", NAME]).status.success());
+    remove(NAME);
+    sh(&format!("rm -r {PLACE}"));
 }
 
 /// What others of its user have used up, they can leave again.
