@@ -6,7 +6,7 @@ use super::{Fuzz, Op, errno, function, op, set_errno};
 use libc::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, mode_t};
 use std::ffi::{CStr, CString, c_char, c_int};
 
-/// Of a name that ends in "." or "..": one of several errors.
+/// Of a name that ends in "." or "..": one of several errors, or nothing done.
 const REFUSED: c_int = 9000;
 /// EROFS, ENOTDIR, ELOOP, or where it can be no other's EACCES.
 const READ_ONLY: c_int = 9001;
@@ -94,8 +94,9 @@ impl Fuzz {
         let is_barred = paths.iter().any(|(start, path)| is_barred(*start, path));
         let is_dots = paths.iter().any(|(_, path)| path.ends_in_dots());
         self.call(name, what, || {
-            let result = act();
-            if result < 0 && is_dots {
+            let mut result = act();
+            if is_dots {
+                result = -1;
                 set_errno(REFUSED);
             } else if result < 0
                 && (matches!(errno(), libc::EROFS | libc::ENOTDIR | libc::ELOOP)

@@ -122,6 +122,10 @@ laws! {
         "fstatat cwd: error 2",
         "fstatat cwd, meant: 0",
         "fchmodat ro, meant: error 30",
+        "linkat cwd, meant, /ro/made: error 1",
+        "linkat file, meant, /g1/t0/made: 0",
+        "linkat file, meant, /ro/made: error 30",
+        "linkat ro file, meant, /g1/t0/made: error 18",
         "openat fd, meant: 0",
     ];
     fn no_change_is_allowed_where_nothing_may_be_changed() by user: names::no_change => [
