@@ -34,8 +34,12 @@ fn host(profile: &str) -> World {
 }
 
 fn doubts(profile: &str) -> Doubts {
+    doubts_on(host(profile))
+}
+
+fn doubts_on(world: World) -> Doubts {
     let mut found = None;
-    Sim::run(host(profile), &Start::root(), Faults::none(), |kernel| {
+    Sim::run(world, &Start::root(), Faults::none(), |kernel| {
         let asked = Request {
             profile: "x".to_string(),
             ..Request::default()
@@ -149,4 +153,75 @@ fn a_program_that_is_absent_is_told_from_one_that_is_refused() {
         });
         assert_eq!(found.as_deref(), expected);
     }
+}
+
+const LINKS: &str = "the service can put links to any file of the host there: no program of root's on the host \
+                     (newsyslog, chown -R) may work there by name";
+
+#[test]
+fn directories_of_the_services_own_below_one_of_roots_are_named() {
+    let noted = |make: &dyn Fn(&mut World)| {
+        let mut world = host("[root]\nrw = [\"/srv/data\"]\n");
+        world
+            .dir("/srv/data", 0o755, 0, 0)
+            .dir("/srv/data/roots", 0o775, 0, 25)
+            .file("/srv/data/log", 0o640, 80, 80, b"x")
+            .dir("/etc/www", 0o755, 80, 80)
+            .symlink("/srv/data/link", "/etc/www");
+        make(&mut world);
+        doubts_on(world).notes
+    };
+    assert_eq!(noted(&|_| {}), [""; 0]);
+    let own = noted(&|world| {
+        world.dir("/srv/data/roots/own\u{1b}", 0o700, 80, 0);
+    });
+    assert_eq!(own, [format!("/srv/data/roots/own\\u{{1b}}: {LINKS}")]);
+    let groups = noted(&|world| {
+        world.dir("/srv/data/group", 0o770, 0, 80);
+    });
+    assert_eq!(groups, [format!("/srv/data/group: {LINKS}")]);
+    let several = noted(&|world| {
+        for name in ["a", "b", "c", "d", "e"] {
+            world.dir(&format!("/srv/data/{name}"), 0o700, 80, 0);
+        }
+    });
+    assert_eq!(several.len(), 1);
+    assert!(
+        several[0].ends_with(&format!(", and others: {LINKS}")),
+        "{several:?}"
+    );
+    // One that is the service's is named already, and not looked through.
+    let above = noted(&|world| {
+        world
+            .dir("/srv/data", 0o700, 80, 0)
+            .dir("/srv/data/own", 0o700, 80, 0);
+    });
+    assert_eq!(above, [""; 0]);
+}
+
+#[test]
+fn what_was_not_looked_through_is_told() {
+    let noted = |make: &dyn Fn(&mut World)| {
+        let mut world = host("[root]\nrw = [\"/srv/data\"]\n");
+        world.dir("/srv/data", 0o755, 0, 0);
+        make(&mut world);
+        doubts_on(world).notes
+    };
+    let many = noted(&|world| {
+        for number in 0..10_001 {
+            world.file(&format!("/srv/data/{number:05}"), 0o644, 0, 0, b"x");
+        }
+    });
+    let words = "/srv/data: whether the service can put links anywhere below isn't known";
+    assert_eq!(
+        many,
+        [format!(
+            "{words} (/srv/data/10000: there are too many names)"
+        )]
+    );
+    let deep = noted(&|world| {
+        world.dir(&format!("/srv/data{}", "/d".repeat(34)), 0o755, 0, 0);
+    });
+    let path = format!("/srv/data{}", "/d".repeat(33));
+    assert_eq!(deep, [format!("{words} ({path}: it is too deep)")]);
 }

@@ -1,7 +1,7 @@
 //! Attempts that capability mode alone refuses: whatever is asked for by a name, rather than by a
 //! descriptor. Where a service doesn't run in it there is nothing to be attested.
 
-use super::{Target, Tried, nothing, open};
+use super::{Seen, Target, Tried, nothing, open};
 use crate::kernel::attack::Attack;
 use crate::kernel::{
     At, Errno, Failure, Fd, Kernel, Open, Rights, SocketAddress, SocketKind, Unlink,
@@ -32,7 +32,7 @@ pub fn absolute_path<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
 /// root has there, and that it may read anyway.
 pub fn parent<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
     let above = format!("../../../../../../../..{STATE}");
-    of_each(target, |fd, path| {
+    of_each(kernel, target, |kernel, fd, path| {
         let at = At::Dir(fd);
         if path == "/" {
             kernel.lstatat(at, "..")?;
@@ -45,27 +45,36 @@ pub fn parent<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
         }
         let name = format!("../.jailrun-attest-{}", kernel.getpid().0);
         let file = kernel.openat(at, &name, Open::CreateNew(0o600))?;
+        // That it was there is what counts.
+        let _ = kernel.unlinkat(at, &name, Unlink::File);
         kernel.close(file)?;
-        kernel.unlinkat(at, &name, Unlink::File)?;
         Ok(format!("a file beside {path}"))
     })
 }
 
 pub fn rights<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
-    of_each(target, |fd, path| {
+    of_each(kernel, target, |kernel, fd, path| {
         kernel.cap_rights_limit(fd, MORE)?;
         Ok(format!("of descriptor {}, {path}", fd.0))
     })
 }
 
 /// The first directory that it works with; else how the first was refused, or the first that was refused
-/// in a way that nobody knows.
-fn of_each(target: &Target, mut attempt: impl FnMut(Fd, &str) -> Result<String, Failure>) -> Tried {
+/// in a way that nobody knows: by the mode of a directory of the service's own, for example.
+fn of_each<K: Kernel>(
+    kernel: &mut K,
+    target: &Target,
+    mut attempt: impl FnMut(&mut K, Fd, &str) -> Result<String, Failure>,
+) -> Tried {
+    let own = kernel.getresuid()?.effective;
     let known = [Errno::ENOTCAPABLE, Errno::EROFS, Errno::EACCES];
     let mut first = None;
     for (fd, path) in target.directories() {
-        match attempt(fd, path) {
+        match attempt(kernel, fd, path) {
             Ok(got) => return open(got),
+            Err(failure) if failure.errno == Errno::EACCES && is_own(kernel, fd, own) => {
+                return Ok(Seen::Cut(format!("{path}: {failure}")));
+            }
             Err(failure) if known.contains(&failure.errno) => {
                 first.get_or_insert(failure);
             }
@@ -73,6 +82,11 @@ fn of_each(target: &Target, mut attempt: impl FnMut(Fd, &str) -> Result<String, 
         }
     }
     first.map_or_else(|| nothing("it has no directory"), Err)
+}
+
+/// Or nobody knows.
+fn is_own<K: Kernel>(kernel: &mut K, directory: Fd, own: u32) -> bool {
+    kernel.fstat(directory).map_or(true, |stat| stat.uid == own)
 }
 
 pub fn connect<K: Kernel>(kernel: &mut K) -> Tried {

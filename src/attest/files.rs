@@ -1,5 +1,6 @@
 //! Attempts on files, mounts and devices.
 
+use super::table::OF_CAPABILITY_MODE;
 use super::{Seen, Target, Tried, nothing, open};
 use crate::kernel::attack::Attack;
 use crate::kernel::{
@@ -59,7 +60,7 @@ pub fn passed_directory<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
 }
 
 /// Writable places of the root, scratch space included.
-fn writable(target: &Target) -> impl Iterator<Item = &Nmount> {
+pub(super) fn writable(target: &Target) -> impl Iterator<Item = &Nmount> {
     let is_writable = |mount: &&Nmount| {
         !mount.flags.read_only && !matches!(mount.filesystem, Filesystem::Devfs { .. })
     };
@@ -67,42 +68,94 @@ fn writable(target: &Target) -> impl Iterator<Item = &Nmount> {
 }
 
 /// A name that no file has.
-fn name_in<K: Kernel>(kernel: &mut K, directory: &str) -> String {
+pub(super) fn name_in<K: Kernel>(kernel: &mut K, directory: &str) -> String {
     let pid = kernel.getpid().0;
     format!("{}/.jailrun-attest-{pid}", directory.trim_end_matches('/'))
 }
 
 pub fn hard_link<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
+    let own = kernel.getresuid()?.effective;
     let mut last = Failure::new("link", Errno::EROFS);
+    let mut unknown = None;
     let places: Vec<String> = writable(target).map(|mount| mount.target.clone()).collect();
     for place in places.iter().map(String::as_str).chain(["/"]) {
         let name = name_in(kernel, place);
         let (from, to) = (target.reach(&target.child.program), target.reach(&name));
         match kernel.linkat(from.0, &from.1, to.0, &to.1) {
             Ok(()) => {
-                kernel.unlinkat(to.0, &to.1, Unlink::File)?;
+                // That it was there is what counts.
+                let _ = kernel.unlinkat(to.0, &to.1, Unlink::File);
                 return open(format!("{} as {name}", target.child.program));
             }
-            Err(failure) => last = failure,
+            Err(failure) => match refusal(kernel, target, place, own, &failure) {
+                Some(failure) => last = failure,
+                None => {
+                    unknown.get_or_insert(format!("{place}: {failure}"));
+                }
+            },
         }
     }
-    Err(last)
+    unknown.map_or(Err(last), |why| Ok(Seen::Cut(why)))
+}
+
+/// What refuses a link there whatever the service does. It can shut its own directory, fill it or take a name;
+/// in another file system than the program's it gets no link by that or by its opposite (EXDEV).
+fn refusal<K: Kernel>(
+    kernel: &mut K,
+    target: &Target,
+    place: &str,
+    own: u32,
+    failure: &Failure,
+) -> Option<Failure> {
+    let sure = [
+        Errno::EXDEV,
+        Errno::EROFS,
+        OF_CAPABILITY_MODE[0],
+        OF_CAPABILITY_MODE[1],
+    ];
+    if sure.contains(&failure.errno) {
+        return Some(failure.clone());
+    }
+    let (program, place) = (target.reach(&target.child.program), target.reach(place));
+    let program = kernel.lstatat(program.0, &program.1).ok()?;
+    let place = kernel.lstatat(place.0, &place.1).ok()?;
+    let by_others = [Errno::EACCES, Errno::EPERM].contains(&failure.errno) && place.uid != own;
+    match program.device == place.device {
+        false => Some(Failure::new("link", Errno::EXDEV)),
+        true => by_others.then(|| failure.clone()),
+    }
 }
 
 pub fn read_only_mounts<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
     let mut last = None;
+    let mut unknown = None;
     for mount in target.mounts.iter().filter(|mount| mount.flags.read_only) {
-        match write(kernel, target, &mount.target) {
-            Ok(()) => return open(&*mount.target),
-            Err(failure)
-                if [Errno::EROFS, Errno::EACCES, Errno::ENOTCAPABLE].contains(&failure.errno) =>
-            {
+        let place = &*mount.target;
+        match write(kernel, target, place) {
+            Ok(()) => return open(place),
+            Err(failure) if [Errno::EROFS, Errno::ENOTCAPABLE].contains(&failure.errno) => {
                 last = Some(failure);
+            }
+            // By a mode, which is looked at first, and which may be the service's own to change.
+            Err(failure) if failure.errno == Errno::EACCES => {
+                match kernel
+                    .statfs(place)
+                    .is_ok_and(|found| found.flags.read_only)
+                {
+                    true => last = Some(failure),
+                    false => {
+                        unknown.get_or_insert(format!("{place}: {failure}"));
+                    }
+                }
             }
             Err(failure) => return Err(failure),
         }
     }
-    last.map_or_else(|| nothing("there are none"), Err)
+    match (unknown, last) {
+        (Some(why), _) => Ok(Seen::Cut(why)),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => nothing("there are none"),
+    }
 }
 
 /// Opens a file for writing and writes nothing, or makes one in a directory and takes it away.
@@ -115,39 +168,9 @@ fn write<K: Kernel>(kernel: &mut K, target: &Target, path: &str) -> Result<(), F
     }
     let (at, name) = target.reach(&name_in(kernel, path));
     let fd = kernel.openat(at, &name, Open::CreateNew(0o600))?;
-    kernel.close(fd)?;
-    kernel.unlinkat(at, &name, Unlink::File)
-}
-
-/// An empty file is no program: the kernel that gets as far as to say so (ENOEXEC) would have run one.
-pub fn execute_written<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
-    let mut last = None;
-    for mount in writable(target) {
-        let path = name_in(kernel, &mount.target);
-        let (at, name) = target.reach(&path);
-        let Ok(fd) = kernel.openat(at, &name, Open::CreateNew(0o700)) else {
-            // Not for the service to write.
-            continue;
-        };
-        kernel.fchmod(fd, 0o700)?;
-        kernel.close(fd)?;
-        let executed = match at {
-            At::Cwd => kernel.execve(&path, std::slice::from_ref(&path), &[]),
-            At::Dir(_) => kernel
-                .openat(at, &name, Open::Execute)
-                .and_then(|fd| kernel.fexecve(fd, std::slice::from_ref(&path), &[])),
-        };
-        kernel.unlinkat(at, &name, Unlink::File)?;
-        match executed {
-            Err(failure) if [Errno::EACCES, Errno::ENOTCAPABLE].contains(&failure.errno) => {
-                last = Some(failure);
-            }
-            Err(failure) if failure.errno == Errno::ENOEXEC => return open(&*mount.target),
-            Err(failure) => return Err(failure),
-            Ok(_) => return open(&*mount.target),
-        }
-    }
-    last.map_or_else(|| nothing("it can write nowhere"), Err)
+    // That it was there is what counts.
+    let _ = kernel.unlinkat(at, &name, Unlink::File);
+    kernel.close(fd)
 }
 
 pub fn device_node<K: Attack>(kernel: &mut K) -> Tried {

@@ -8,12 +8,14 @@
 mod capability;
 mod files;
 pub mod ladder;
+mod looks;
 mod network;
 mod privileges;
 mod processes;
 pub mod table;
 pub mod throwaway;
 pub mod verdict;
+mod written;
 
 use crate::kernel::{At, Failure, Fd, JailId, Nmount, Outcome, Pid};
 use crate::plan::ChildPlan;

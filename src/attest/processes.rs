@@ -99,7 +99,10 @@ pub fn process_limit<K: Kernel>(kernel: &mut K, target: &Target) -> Tried {
     }
     kernel.close(writer)?;
     while let Ok(Some(_)) = kernel.waitpid(None, true) {}
-    outcome?;
+    match outcome {
+        Err(failure) if target.most_processes.is_none() => return Ok(unlimited(&failure)),
+        outcome => outcome?,
+    }
     open(format!("{made} processes more"))
 }
 
@@ -110,8 +113,16 @@ pub fn memory_limit<K: Attack>(kernel: &mut K, target: &Target) -> Tried {
         .map_or(MEMORY_WITHOUT_LIMIT, |most| most.saturating_add(PIECE));
     let mut mapped = 0;
     while mapped < limit.min(MOST_MEMORY) {
-        kernel.mmap(PIECE, Memory::Data)?;
+        match kernel.mmap(PIECE, Memory::Data) {
+            Err(failure) if target.most_memory.is_none() => return Ok(unlimited(&failure)),
+            outcome => outcome?,
+        }
         mapped += PIECE;
     }
     open(format!("{} MiB", mapped >> 20))
+}
+
+/// Other processes of the same user have what the host gives them all.
+fn unlimited(failure: &Failure) -> Seen {
+    Seen::Cut(format!("no limit is known, and yet: {failure}"))
 }

@@ -1,7 +1,7 @@
 //! The attempts, as data: what each tries, the errnos of a refusal, what it means when it works, and
 //! which line of a profile closes it.
 
-use super::{Seen, Target, Tried, capability, files, network, privileges, processes};
+use super::{Seen, Target, Tried, capability, files, network, privileges, processes, written};
 use crate::kernel::Errno;
 use crate::kernel::attack::Attack;
 
@@ -192,7 +192,7 @@ fn tried<K: Attack>(kernel: &mut K, name: &str, target: &Target) -> Tried {
         "passed-directory" => files::passed_directory(kernel, target),
         "hard-link" => files::hard_link(kernel, target),
         "read-only-mounts" => files::read_only_mounts(kernel, target),
-        "execute-written" => files::execute_written(kernel, target),
+        "execute-written" => written::execute_written(kernel, target),
         "device-node" => files::device_node(kernel),
         "devices" => files::devices(kernel, target),
         "chroot" => files::chroot(kernel),

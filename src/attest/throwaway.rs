@@ -209,13 +209,13 @@ fn session<K: Attack>(
     outcome
 }
 
+/// What is written, so that no other instance writes it meanwhile, but not by whom: no service runs here that
+/// could leave a set-user-ID file, and those that a package has there are nobody's to take when this is killed.
 fn records(plan: &Plan) -> Vec<String> {
-    let child = plan.child();
     let writes = plan.writes().iter();
     let mut records: Vec<String> = writes
         .map(|(path, is_shared)| journal::writes_record(path, *is_shared))
         .collect();
-    records.push(journal::user_record(child.uid, child.gid, &child.groups));
     records.extend(
         plan.addresses()
             .map(|address| journal::address_record(&address)),

@@ -1,6 +1,7 @@
 //! What a launch would meet, or nobody ever notice, and no plan says: asked of the host for `check` alone, since a
 //! launch pays for each question. Changes nothing.
 
+use super::deeper;
 use super::plan::Prepared;
 use super::plan::root;
 use crate::closure::graph::How;
@@ -39,6 +40,7 @@ pub fn of<K: Kernel>(kernel: &mut K, prepared: &Prepared) -> Result<Doubts, Erro
         refusal: interface(kernel, profile).map_err(failed)?,
         notes: strangers(kernel, profile).map_err(failed)?,
     };
+    doubts.notes.extend(deeper::notes(kernel, prepared));
     let path = &profile.chdir;
     if doubts.refusal.is_none() && !is_inside(kernel, &tree, path) {
         doubts.refusal = Some(format!(

@@ -6,6 +6,7 @@ pub mod attest;
 mod check;
 mod completions;
 pub mod copied;
+mod deeper;
 mod described;
 pub mod doubts;
 mod files;

@@ -129,13 +129,18 @@ pub fn of_host(prepared: &Prepared) -> Vec<String> {
         .collect();
     let linkable = host.linkable_writables(profile);
     if !linkable.is_empty() {
-        notes.push(format!(
-            "{}: the service can put links to any file of the host there: no program of root's on the host \
-             (newsyslog, chown -R) may work there by name",
-            linkable.join(", ")
-        ));
+        notes.push(of_linkable(&linkable));
     }
     notes
+}
+
+pub fn of_linkable<S: AsRef<str>>(paths: &[S]) -> String {
+    let paths: Vec<&str> = paths.iter().map(AsRef::as_ref).collect();
+    format!(
+        "{}: the service can put links to any file of the host there: no program of root's on the host \
+         (newsyslog, chown -R) may work there by name",
+        paths.join(", ")
+    )
 }
 
 fn of_enterable(path: &str, mode: u32) -> String {

@@ -158,7 +158,8 @@ fn label_instance(label: &str) -> Option<String> {
 }
 
 /// What a script that was root inside left in the directories that it could write. No other service is
-/// root and has such: see `Profile::may_be_root`.
+/// root and has such: see `Profile::may_be_root`. There was none when it began (`setid::refuse`). A jail that
+/// was only attested has no user in its journal.
 fn take_set_id<K: Kernel>(kernel: &mut K, story: &Story) -> Vec<String> {
     if story.user.as_ref().is_none_or(|(uid, _)| *uid != 0) {
         return Vec::new();

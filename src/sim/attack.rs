@@ -73,6 +73,8 @@ impl World {
         if self.mount(found.parent.mount)?.flags.read_only {
             return Err(Errno::EROFS.into());
         }
+        // namei() asks the directory before kern_linkat_vp() compares the mounts.
+        self.permit(pid, found.parent.inode, WRITE | EXECUTE)?;
         if source.mount != found.parent.mount {
             return Err(Errno::EXDEV.into());
         }
@@ -80,6 +82,7 @@ impl World {
             return Err(Errno::EPERM.into());
         }
         self.need_root(pid)?;
+        self.need_room(found.parent)?;
         let above = self.inode_mut(found.parent.inode)?;
         above.children.insert(found.name.clone(), source.inode);
         self.inode_mut(source.inode)?.links += 1;

@@ -1,7 +1,7 @@
 //! openat(2) and its kin: permission bits, read-only mounts, sticky directories, locks.
 
 use super::lookup::{EXECUTE, Found, Last, READ, WRITE};
-use super::world::{Description, Inode, Place, Res, World};
+use super::world::{Description, Inode, Mount, Place, Res, World};
 use crate::kernel::{At, Errno, Fd, FileKind, Lock, Open, Stat, Unlink};
 use std::sync::Arc;
 
@@ -76,14 +76,28 @@ impl World {
 
     /// tmpfs opens nothing whose last name is gone, by whatever way it is reached (tmpfs_open()).
     fn need_a_name(&self, place: Place) -> Res<()> {
+        let is_tmpfs = self.lowest(place)?.kind == "tmpfs";
+        match is_tmpfs && self.inode(place.inode)?.links == 0 {
+            true => Err(Errno::ENOENT.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// ENOSPC on a full root file system, by whatever way it is reached.
+    pub(super) fn need_room(&self, place: Place) -> Res<()> {
+        match self.is_full && self.lowest(place)?.id == 1 {
+            true => Err(Errno::ENOSPC.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The file system itself, below any nullfs.
+    fn lowest(&self, place: Place) -> Res<&Mount> {
         let mut mount = self.mount(place.mount)?;
         while let Some(lower) = mount.lower {
             mount = self.mount(lower.mount)?;
         }
-        match mount.kind == "tmpfs" && self.inode(place.inode)?.links == 0 {
-            true => Err(Errno::ENOENT.into()),
-            false => Ok(()),
-        }
+        Ok(mount)
     }
 
     pub(super) fn create(

@@ -454,14 +454,6 @@ impl World {
         process.credentials.uid.effective == 0 && suser
     }
 
-    /// ENOSPC on a full root file system.
-    pub(super) fn need_room(&self, place: Place) -> Res<()> {
-        if self.is_full && place.mount == 1 {
-            return Err(Errno::ENOSPC.into());
-        }
-        Ok(())
-    }
-
     /// For what no jail may do: mounts, jails, addresses, rules.
     pub(super) fn need_host_root(&self, pid: i32) -> Res<()> {
         let jailed = self.process(pid)?.jail.is_some();

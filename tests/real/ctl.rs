@@ -149,3 +149,25 @@ fn plan_and_rehearse_work_on_this_host_and_plan_makes_nothing() {
     assert_eq!(sh("devfs rule showsets; ls -lR /var/run/jailrun"), before);
     fixture.nothing_is_left();
 }
+
+#[test]
+fn check_names_a_directory_of_the_services_own_below_one_of_roots() {
+    let fixture = Fixture::new("deeper", "");
+    let place = "/var/db/jrtest-deeper";
+    sh(&format!(
+        "install -d -m 755 {place} {place}/roots && install -d -o nobody -m 700 {place}/roots/own"
+    ));
+    let name = format!("{}-c", fixture.name);
+    let text = format!(
+        "program = \"/bin/sh\"\nuser = \"nobody\"\n[root]\nrw = [\"{place}\"]\n[capsicum]\nmode = \"off\"\n"
+    );
+    std::fs::write(format!("{PROFILES}/{name}.toml"), text).unwrap();
+    let words = format!("note: {place}/roots/own: the service can put links");
+    let found = said(ctl(&["check", &name]));
+    assert!(found.contains(&words), "{found}");
+    sh(&format!("chown root {place}/roots/own"));
+    let found = said(ctl(&["check", &name]));
+    assert!(!found.contains("can put links"), "{found}");
+    sh(&format!("rm -r {place} {PROFILES}/{name}.toml"));
+    fixture.nothing_is_left();
+}

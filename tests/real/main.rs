@@ -24,6 +24,8 @@ mod leaks;
 #[cfg(target_os = "freebsd")]
 mod limits;
 #[cfg(target_os = "freebsd")]
+mod named;
+#[cfg(target_os = "freebsd")]
 mod ready;
 #[cfg(target_os = "freebsd")]
 mod report;

@@ -16,10 +16,14 @@ mod fixture;
 #[cfg(target_os = "freebsd")]
 mod handmade;
 #[cfg(target_os = "freebsd")]
+mod hidden;
+#[cfg(target_os = "freebsd")]
 #[path = "../hosted/mod.rs"]
 mod hosted;
 #[cfg(target_os = "freebsd")]
 mod jails;
+#[cfg(target_os = "freebsd")]
+mod killed;
 mod openings;
 #[cfg(target_os = "freebsd")]
 mod reports;

@@ -142,7 +142,7 @@ fn as_root_on_the_host_every_attempt_sees_its_hole() {
 }
 
 /// A target for a process that is where it is, and needs nothing of the host.
-fn nowhere() -> Target {
+pub fn nowhere() -> Target {
     let nobody = Outside {
         socket: Fd(-1),
         listener: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1),
@@ -186,18 +186,20 @@ fn what_capability_mode_alone_refuses_is_seen_where_it_is_not_entered() {
     assert_eq!(count, 6);
 }
 
-fn judged(kernel: &mut FreeBsd, name: &str, target: &Target) -> Verdict {
+pub fn judged(kernel: &mut FreeBsd, name: &str, target: &Target) -> Verdict {
     let seen = make(kernel, name, target);
     judge(by_name(name).unwrap(), seen, &BTreeMap::new()).verdict
 }
 
 /// In a child, so that what it becomes and opens ends with it. 0: the hole was seen.
-fn seen_by(act: impl FnOnce(&mut FreeBsd) -> Verdict + Send + 'static) -> Ending {
+pub fn seen_by(act: impl FnOnce(&mut FreeBsd) -> Verdict + Send + 'static) -> Ending {
     let kernel = &mut FreeBsd;
     let child = kernel
         .fork(move |kernel| {
             Err(match act(kernel) {
                 Verdict::Open => 0,
+                Verdict::Silenced => 2,
+                Verdict::Refused(_) => 3,
                 _ => 1,
             })
         })

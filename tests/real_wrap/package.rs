@@ -194,3 +194,33 @@ fn a_cleanup_takes_the_set_id_bits_that_a_killed_supervisor_could_not() {
     host.is_as_installed();
     host.leaves_nothing();
 }
+
+/// What a service that was taken over can do to its package's script: keep it from running, and no more.
+#[test]
+fn a_script_isnt_started_where_a_service_put_what_it_would_be_misled_by_and_is_when_that_is_gone() {
+    let Some(host) = with_hook() else {
+        return;
+    };
+    sh(&format!(
+        "rm -rf {OWN}; mkdir -m 755 {OWN}; echo secret > {OWN}/roots; chmod 600 {OWN}/roots; \
+         install -d -o nobody -m 755 {OWN}/service"
+    ));
+    let give = format!("chown -R nobody {OWN}/service && echo ran");
+    for (planted, named) in [
+        ("cp /usr/bin/true a; chmod 4755 a", "/a is set-user-ID"),
+        ("ln ../roots a", "/a is a file of root's with another name"),
+        ("mkdir -p $(jot -s / -b a 70)", "can't be looked through"),
+    ] {
+        sh(&format!("su -m nobody -c 'cd {OWN}/service && {planted}'"));
+        let refused = run(&give);
+        assert!(refused.contains(named), "{refused}");
+        assert!(refused.ends_with("can't be granted\n78"), "{refused}");
+        assert_eq!(sh(&format!("stat -f %Su {OWN}/roots")), "root");
+        sh(&format!("rm -r {OWN}/service/a"));
+        assert_eq!(run(&give), "ran\n0");
+    }
+    sh(&format!("rm -r {OWN}"));
+    std::fs::remove_file(HOOK).unwrap();
+    host.is_as_installed();
+    host.leaves_nothing();
+}

@@ -2,6 +2,9 @@
 //! behind whatever fails on the way. On a real kernel: tests/real_attest.
 #![allow(clippy::unwrap_used)]
 
+mod hidden;
+mod scripts;
+
 use jailrun::attest::ladder::climb;
 use jailrun::attest::table::{ATTEMPTS, make};
 use jailrun::attest::verdict::{Verdict, judge};
