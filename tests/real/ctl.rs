@@ -125,6 +125,43 @@ fn a_package_that_is_not_installed_fails_no_check_of_all_profiles() {
 }
 
 #[test]
+fn a_package_whose_directories_nobody_made_yet_fails_no_check_of_all_and_starts_once_they_are_made()
+{
+    let fixture = Fixture::new("unmade", "");
+    let packages = "/usr/local/share/jailrun/profiles";
+    let (above, data) = ("/var/spool/jrtest-unset", "/var/spool/jrtest-unset/files");
+    let text = format!(
+        "program = \"/bin/sh\"\nargs = [\"-c\", \"echo x >{data}/y\"]\nuser = \"nobody\"\n\
+         [root]\nrw = [\"{data}\"]\n[capsicum]\nmode = \"off\"\n"
+    );
+    std::fs::create_dir_all(packages).unwrap();
+    std::fs::write(format!("{packages}/jrtest-unset.toml"), text).unwrap();
+    let all = || said(ctl(&["check"]));
+    let commands = format!(
+        "install -d -o root -g wheel -m 0750 {above} && install -d -o nobody -m 0750 {data}"
+    );
+    let words = format!("{above}: No such file or directory; run: {commands}");
+    let line = format!("jrtest-unset: not set up here: {words}");
+    let found = all();
+    assert!(found.lines().any(|found| found == line), "{found}");
+    let refused = format!("jrtest-unset: {words}");
+    let asked = ctl(&["check", "jrtest-unset"]);
+    assert_eq!((asked.status.code(), said(asked)), (Some(78), refused));
+    // One that others can write is there.
+    sh(&format!("install -d -m 0777 {above}"));
+    let found = all();
+    let open = format!("jrtest-unset: {above} is writable by others than root");
+    assert!(found.lines().any(|line| line == open), "{found}");
+    sh(&format!("rmdir {above}; {commands}"));
+    assert!(all().lines().any(|line| line == "jrtest-unset: good"));
+    let run = Command::new(INSTALLED).arg("jrtest-unset").status();
+    assert!(run.unwrap().success());
+    assert_eq!(sh(&format!("cat {data}/y; rm -r {above}")), "x");
+    sh(&format!("rm {packages}/jrtest-unset.toml"));
+    fixture.nothing_is_left();
+}
+
+#[test]
 fn stop_works_without_a_journal() {
     let fixture = Fixture::with("lost", "args = [\"-c\", \"sleep 100\"]", "");
     detached(&fixture);
