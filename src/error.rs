@@ -38,6 +38,11 @@ impl Error {
         ))
     }
 
+    /// Of a verb that does something with an instance; for `show` it is an answer.
+    pub fn not_running(label: &str) -> Error {
+        Error::Usage(format!("the instance {label} isn't running"))
+    }
+
     pub fn step(step: impl Into<String>, failure: Failure) -> Error {
         Error::Step {
             step: step.into(),

@@ -38,6 +38,37 @@ fn list_and_show_tell_of_a_running_instance_and_stop_returns_when_it_is_gone() {
 }
 
 #[test]
+fn that_an_instance_is_not_running_is_an_answer_of_show_and_a_slip_to_the_other_verbs() {
+    let fixture = Fixture::with("absent", "args = [\"-c\", \"sleep 100\"]", "");
+    let name = fixture.name.as_str();
+    let words = format!("jailrunctl: {name}: the instance {name} isn't running");
+    for verb in [
+        &["enter", name][..],
+        &["stop", name],
+        &["why", name, "/etc"],
+        &["check", "--capsicum", name],
+    ] {
+        let output = ctl(verb);
+        let told = String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_string();
+        assert_eq!(
+            (output.status.code(), told),
+            (Some(64), words.clone()),
+            "{verb:?}"
+        );
+    }
+    assert_eq!(ctl(&["show", name]).status.code(), Some(1));
+    detached(&fixture);
+    // The status 1 would say that something remains.
+    let report = ctl(&["check", "--capsicum", name]);
+    assert_eq!(report.status.code(), Some(64), "{report:?}");
+    assert_eq!(ctl(&["show", name]).status.code(), Some(0));
+    assert!(ctl(&["stop", name]).status.success());
+    fixture.nothing_is_left();
+}
+
+#[test]
 fn what_is_entered_is_the_services_user_in_its_jail_and_ends_with_it() {
     let fixture = Fixture::with("entered", "args = [\"-c\", \"sleep 100\"]", "");
     detached(&fixture);
