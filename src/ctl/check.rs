@@ -111,8 +111,8 @@ fn one(word: &str, host: Option<&str>, is_asked: bool) -> Result<Checked, Troubl
     Ok(checked)
 }
 
-const ANY_PACKAGE: &str = "the package is named at the launch: what it may write then, tells \
-                           jailrunctl plan --instance PACKAGE";
+const ANY_PACKAGE: &str = "nothing to do: the package is named at the launch, and what it may write then, \
+                           jailrunctl plan --instance PACKAGE tells";
 
 /// No host has the package that an instance will name: there is nothing to plan yet.
 fn is_for_any_package(sources: &Sources, profile: &Profile) -> bool {
@@ -163,11 +163,12 @@ fn show(out: &mut dyn Write, checked: &Checked) -> Result<(), Trouble> {
     if let Some(refusal) = &checked.refusal {
         print(out, format!("{name}: {refusal}"))?;
     }
-    for note in &checked.notes {
-        print(out, format!("{name}: note: {note}"))?;
-    }
+    // What else there is to say of it, it is asked about by its name.
     if let Some(lack) = &checked.lack {
         return print(out, format!("{name}: {lack}"));
+    }
+    for note in &checked.notes {
+        print(out, format!("{name}: note: {note}"))?;
     }
     match (checked.is_good(), checked.is_part) {
         (true, false) => print(out, format!("{name}: good")),
