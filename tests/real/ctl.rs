@@ -192,6 +192,25 @@ fn a_package_whose_directories_nobody_made_yet_fails_no_check_of_all_and_starts_
     fixture.nothing_is_left();
 }
 
+/// It is a reaper, and what goes into the background stays its descendant: jailrun(8) says so.
+#[test]
+fn timeout_waits_for_a_detached_service_as_for_every_daemon_and_in_the_foreground_for_none() {
+    let fixture = Fixture::with("timeout", "args = [\"-c\", \"sleep 100\"]", "");
+    let launch = format!("{INSTALLED} -d {}", fixture.name);
+    let under = |options: &str, what: &str| {
+        sh(&format!(
+            "timeout {options} 3 {what} </dev/null >/dev/null 2>&1; echo $?"
+        ))
+    };
+    assert_eq!(under("", "daemon sleep 100"), "124");
+    assert_eq!(under("", &launch), "124");
+    until("the end", || !jail_lives(&fixture.jail()));
+    assert_eq!(under("--foreground", &launch), "0");
+    assert!(jail_lives(&fixture.jail()));
+    assert!(ctl(&["stop", &fixture.name]).status.success());
+    fixture.nothing_is_left();
+}
+
 #[test]
 fn stop_works_without_a_journal() {
     let fixture = Fixture::with("lost", "args = [\"-c\", \"sleep 100\"]", "");
