@@ -86,7 +86,11 @@ fn functions(text: &str) -> Vec<(String, usize)> {
 fn files_have_500_lines_at_most_and_functions_70() {
     let Some(top) = top() else { return };
     let (mut wrong, mut seen) = (Vec::new(), Vec::new());
-    for (name, text) in sources(&top.join("src")) {
+    let shim = sources(&top.join("shim/src"));
+    let shim = shim
+        .into_iter()
+        .map(|(name, text)| (format!("shim/{name}"), text));
+    for (name, text) in sources(&top.join("src")).into_iter().chain(shim) {
         let whole = (name.clone(), text.lines().count(), MOST_LINES);
         let parts = functions(&text).into_iter().map(|(function, lines)| {
             (

@@ -89,6 +89,14 @@ pub fn tree<'a>(
     best.map(|(_, fd, offset)| (fd, offset))
 }
 
+/// The directory before a name's last component, and that one with the slashes behind it. Either may be empty.
+pub fn parent(name: &[u8]) -> (&[u8], &[u8]) {
+    let end = name.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
+    let bare = name.get(..end).unwrap_or_default();
+    let slash = bare.iter().rposition(|byte| *byte == b'/');
+    name.split_at(slash.map_or(0, |slash| slash + 1))
+}
+
 /// `path`, from `directory` on if it is relative.
 pub fn absolute(directory: &[u8], path: &[u8], into: &mut Text) -> Result<(), i32> {
     into.clear();

@@ -175,3 +175,23 @@ fn a_relative_name_continues_the_working_directory() {
     let long = vec![b'a'; 3000];
     assert_eq!(absolute(b"", &long, &mut text), Err(ENAMETOOLONG));
 }
+
+#[test]
+fn a_names_last_component_keeps_its_slashes() {
+    for (name, directory, own) in [
+        ("a", "", "a"),
+        ("a/", "", "a/"),
+        ("a/b", "a/", "b"),
+        ("a//b//", "a//", "b//"),
+        ("/a", "/", "a"),
+        ("/", "", "/"),
+        ("", "", ""),
+    ] {
+        let (above, last) = parent(name.as_bytes());
+        assert_eq!(
+            (above, last),
+            (directory.as_bytes(), own.as_bytes()),
+            "{name}"
+        );
+    }
+}

@@ -212,10 +212,19 @@ fn program(path: *const c_char) -> Result<c_int, c_int> {
         let errno = raw::errno();
         // What is there is looked at before it is opened.
         let there = core::cell::Cell::new(None);
-        look::at(AT_FDCWD, path, Last::Follow, Want::Read, &|fd, name| {
-            there.set(raw::status(fd, name, 0).ok());
-            0
-        });
+        look::at(
+            AT_FDCWD,
+            path,
+            Last::Follow,
+            Want::Read,
+            &|fd, name| match raw::status(fd, name, 0) {
+                Ok(status) => {
+                    there.set(Some(status));
+                    0
+                }
+                Err(errno) => raw::fail(errno).into(),
+            },
+        );
         let unfit = there.get().map_or(Ok(()), |status| is_fit(&status));
         return Err(unfit.err().unwrap_or(errno));
     }

@@ -32,30 +32,16 @@ pub fn two(first: One, flags: c_int, second: One, pair: Pair, call: Call<'_>) ->
     let Some(old) = raw::text(first.1).filter(|old| old.len() < PATH_MAX) else {
         return call(first.0, first.1, second.0, second.1);
     };
-    if flags & look::AT_RESOLVE_BENEATH != 0 {
-        // Looked up by itself first: of two names that are refused together, it can't be told which was.
-        let follow = if first.2 == Last::Follow {
-            0
-        } else {
-            AT_SYMLINK_NOFOLLOW
-        };
-        let kind = core::cell::Cell::new(0);
-        let found = look::at_with(first.0, first.1, flags, first.2, Want::Read, &|fd, name| {
-            let there = raw::status(fd, name, follow | (flags & look::AT_EMPTY_PATH));
-            there.map_or(-1, |there| {
-                kind.set(there.st_mode & S_IFMT);
-                0
-            })
-        });
-        if found >= 0 && kind.get() == S_IFDIR && pair == Pair::Link {
-            return fail(EPERM);
-        }
-        if found < 0 {
-            return found;
-        }
-    }
-    let is_empty_meant = flags & look::AT_EMPTY_PATH != 0 && first.0 == AT_FDCWD && old.is_empty();
+    let is_empty_meant = flags & look::AT_EMPTY_PATH != 0 && old.is_empty();
     if flags & look::AT_RESOLVE_BENEATH != 0 || is_empty_meant {
+        match kind(first, flags) {
+            Err(failed) => return failed,
+            Ok(S_IFDIR) if pair == Pair::Link => return fail(EPERM),
+            Ok(_) => {}
+        }
+        if is_empty_meant && first.0 != AT_FDCWD {
+            return to_itself((first.0, first.1), second, call);
+        }
         return look::at_with(first.0, first.1, flags, first.2, Want::Read, &|fd, name| {
             at(second.0, second.1, second.2, Want::Make, &|other, made| {
                 call(fd, name, other, made)
@@ -99,6 +85,46 @@ pub fn two(first: One, flags: c_int, second: One, pair: Pair, call: Call<'_>) ->
         Ok(failed) => failed,
         Err(errno) => fail(errno),
     }
+}
+
+/// What kind of file the first is, looked up by itself: of two names that are refused together, it can't be
+/// told which was.
+#[inline(never)]
+fn kind(first: One, flags: c_int) -> Result<libc::mode_t, c_long> {
+    let follow = if first.2 == Last::Follow {
+        0
+    } else {
+        AT_SYMLINK_NOFOLLOW
+    };
+    let kind = core::cell::Cell::new(0);
+    let found = look::at_with(first.0, first.1, flags, first.2, Want::Read, &|fd, name| {
+        let there = raw::status(fd, name, follow | (flags & look::AT_EMPTY_PATH));
+        there.map_or(-1, |there| {
+            kind.set(there.st_mode & S_IFMT);
+            0
+        })
+    });
+    if found < 0 {
+        Err(found)
+    } else {
+        Ok(kind.get())
+    }
+}
+
+/// A name for what a descriptor is of.
+fn to_itself((fd, none): (c_int, *const c_char), second: One, call: Call<'_>) -> c_long {
+    let is_the_firsts = core::cell::Cell::new(false);
+    let result = at(second.0, second.1, second.2, Want::Make, &|other, made| {
+        let result = call(fd, none, other, made);
+        let is_refused = result < 0 && raw::errno() == ENOTCAPABLE;
+        is_the_firsts.set(is_refused && !look::is_the_roots(other));
+        result
+    });
+    // Of a file that may only be read, in a tree that may be written to: they are two file systems.
+    if result < 0 && raw::errno() == EROFS && is_the_firsts.get() {
+        return fail(EXDEV);
+    }
+    result
 }
 
 fn is_directory(fd: c_int, name: *const c_char) -> Result<bool, c_int> {

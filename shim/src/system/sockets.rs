@@ -1,19 +1,20 @@
 //! bind(2) on an address that the launcher has bound hands out the waiting socket; sockets with a name in
 //! the file system are bound and connected below a descriptor. Other addresses are the kernel's to refuse.
 
-use super::look::{self, Want, at, whole};
+use super::look::{self, O_PATH, Want, at, whole};
 use super::{log, raw, state};
 use crate::handoff::{Address, is_meant};
-use crate::paths::Last;
+use crate::paths::{self, Last};
 use crate::text::Text;
 use core::ffi::{c_char, c_int, c_long};
 use core::mem::{offset_of, size_of};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use libc::{
-    AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, EADDRINUSE, EADDRNOTAVAIL, EEXIST, ENAMETOOLONG, ENOENT,
-    ENOTSOCK, F_GETFD, F_GETFL, F_SETFD, F_SETFL, IPPROTO_TCP, O_NONBLOCK, S_IFMT, S_IFSOCK,
-    SO_KEEPALIVE, SO_OOBINLINE, SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
-    TCP_NODELAY, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
+    AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, EADDRINUSE, EADDRNOTAVAIL, EALREADY, EBADF, EEXIST,
+    EINVAL, EISCONN, ENAMETOOLONG, ENOENT, ENOTSOCK, EOPNOTSUPP, F_GETFD, F_GETFL, F_SETFD,
+    F_SETFL, IPPROTO_TCP, O_CLOEXEC, O_NONBLOCK, S_IFMT, S_IFSOCK, SO_KEEPALIVE, SO_OOBINLINE,
+    SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, sockaddr,
+    sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
 };
 
 const ECAPMODE: c_int = 94;
@@ -50,6 +51,8 @@ fn asked<'a>(address: *const sockaddr, length: socklen_t) -> Asked<'a> {
         AF_INET6 if length >= size_of::<sockaddr_in6>() => {
             inet6().map_or(Asked::Other, Asked::Inet)
         }
+        // Longer ones the kernel refuses, whatever the name.
+        AF_UNIX if length > size_of::<sockaddr_un>() => Asked::Unix(&[]),
         AF_UNIX => {
             let path = bytes
                 .get(offset_of!(sockaddr_un, sun_path)..)
@@ -160,32 +163,75 @@ pub fn is_listeners(path: *const c_char) -> bool {
     })
 }
 
-/// `call` gets a descriptor and the address of a name below it.
-fn below(
-    path: &[u8],
-    last: Last,
-    want: Want,
-    call: &dyn Fn(c_int, *const sockaddr, socklen_t) -> c_long,
-) -> c_int {
+/// It gets a descriptor and the address of a name below it.
+type Call<'a> = &'a dyn Fn(c_int, *const sockaddr, socklen_t) -> c_long;
+
+fn below(path: &[u8], last: Last, want: Want, call: Call<'_>) -> c_int {
     let mut text = Text::new();
     if let Err(errno) = text.push(path) {
         return raw::fail(errno);
     }
     at(AT_FDCWD, text.from(0), last, want, &|fd, name| {
         let name = raw::text(name).unwrap_or_default();
-        // SAFETY: an address of a socket is made of integers: zeros are a value.
-        let mut address: sockaddr_un = unsafe { core::mem::zeroed() };
-        let Some(place) = address.sun_path.get_mut(..name.len()) else {
-            return raw::fail(ENAMETOOLONG).into();
-        };
-        for (to, from) in place.iter_mut().zip(name) {
-            *to = from.cast_signed();
-        }
-        let length = offset_of!(sockaddr_un, sun_path) + name.len();
-        address.sun_family = AF_UNIX as u8;
-        address.sun_len = length as u8;
-        call(fd, (&raw const address).cast(), length as socklen_t)
+        addressed(fd, name, call).unwrap_or_else(|| beside(fd, name, last, call))
     }) as c_int
+}
+
+/// The call with a name as an address; none if an address is too short for it.
+fn addressed(fd: c_int, name: &[u8], call: Call<'_>) -> Option<c_long> {
+    // SAFETY: an address of a socket is made of integers: zeros are a value.
+    let mut address: sockaddr_un = unsafe { core::mem::zeroed() };
+    let place = address.sun_path.get_mut(..name.len())?;
+    for (to, from) in place.iter_mut().zip(name) {
+        *to = from.cast_signed();
+    }
+    let length = offset_of!(sockaddr_un, sun_path) + name.len();
+    address.sun_family = AF_UNIX as u8;
+    address.sun_len = length as u8;
+    Some(call(fd, (&raw const address).cast(), length as socklen_t))
+}
+
+/// The program's own name was short enough, and the way to it from its tree isn't, or what a link says: to
+/// what is there it is connected by a descriptor; what isn't is made in the directory that it is to be in.
+#[inline(never)]
+fn beside(fd: c_int, name: &[u8], last: Last, call: Call<'_>) -> c_long {
+    let before = raw::errno();
+    let (directory, own) = match last {
+        // No name, but a byte: an address of none is refused.
+        Last::Follow => (name, &b"\0"[..]),
+        _ => paths::parent(name),
+    };
+    let mut text = Text::new();
+    let is_above = !directory.is_empty();
+    if let Err(errno) = text.push(if is_above { directory } else { b"." }) {
+        return raw::fail(errno).into();
+    }
+    let there = raw::openat(fd, text.from(0), O_PATH | O_CLOEXEC, 0) as c_int;
+    if there < 0 {
+        return nowhere(fd, raw::errno(), call);
+    }
+    raw::set_errno(before);
+    let result = addressed(there, own, call).unwrap_or_else(|| raw::fail(ENAMETOOLONG).into());
+    let errno = raw::errno();
+    raw::close(there);
+    raw::set_errno(errno);
+    result
+}
+
+/// There is no such thing; but what is wrong with the socket comes first. The kernel says it of any name:
+/// of one that no socket has, and none can get.
+fn nowhere(fd: c_int, errno: c_int, call: Call<'_>) -> c_long {
+    match addressed(fd, b".", call) {
+        Some(result)
+            if matches!(
+                raw::errno(),
+                EINVAL | EALREADY | EISCONN | EOPNOTSUPP | EBADF
+            ) =>
+        {
+            result
+        }
+        _ => raw::fail(errno).into(),
+    }
 }
 
 /// What isn't a socket the kernel refuses first, whatever the name is; but before it looks what it is, it

@@ -1,7 +1,8 @@
 //! The calls at random, run without the library and with it.
 //!
-//! JAILRUN_ROUNDS says how many calls at least; JAILRUN_SEED, the only seed; JAILRUN_KEEP, where both runs of
-//! the last seed are written to, as KEEP.bare and KEEP.confined; SUBJECT_TOLD, that each call is written at once.
+//! JAILRUN_ROUNDS says how many calls at least; JAILRUN_FIRST, the first seed; JAILRUN_SEED, the only one;
+//! JAILRUN_KEEP, where both runs of the last seed are written to, as KEEP.bare and KEEP.confined;
+//! SUBJECT_TOLD, that each call is written at once.
 
 use super::fuzz::excuses::EXCUSES;
 use super::fuzz::{exports, ops};
@@ -69,10 +70,11 @@ fn calls_at_random_give_the_same() {
     let rounds = (wanted / SEEDS).clamp(300, 4000);
     let world = World::new("world", &library);
     let (mut counts, mut wrong, mut calls) = (BTreeMap::new(), Vec::new(), 0);
-    let first = number("JAILRUN_SEED").unwrap_or(0);
-    let is_only = std::env::var("JAILRUN_SEED").is_ok();
+    let only = number("JAILRUN_SEED");
+    let first = only.or_else(|| number("JAILRUN_FIRST")).unwrap_or(0);
+    let is_only = only.is_some();
     let mut seed = first;
-    while (is_only && seed == first) || (!is_only && (seed < SEEDS || calls < wanted)) {
+    while (is_only && seed == first) || (!is_only && (seed < first + SEEDS || calls < wanted)) {
         let change = subject(seed, rounds);
         let bare = world.run(Mode::Bare, &change);
         assert_eq!(

@@ -36,8 +36,8 @@ pub const EXCUSES: &[(&str, &str)] = &[
         "the kernel says ENOTCAPABLE: these calls take no path, and aren't the library's",
     ),
     (
-        "which error refuses to rename or remove a name that ends in \".\" or \"..\"",
-        "the kernel has a quick way to look names up, which capability mode never takes, and errors of its own for it",
+        "which error refuses to rename or remove a name that ends in \".\" or \"..\", or that it is said to have worked and nothing is done",
+        "the kernel has a quick way to look names up, which capability mode never takes, and answers of its own for it",
     ),
     (
         "whether renaming and removing in what may only be read fails with EROFS, or with ENOTDIR, ELOOP or EACCES, where both apply",
@@ -74,6 +74,14 @@ pub const EXCUSES: &[(&str, &str)] = &[
     (
         "what wait6(2) says of a child when none has ended",
         "nothing in particular",
+    ),
+    (
+        "what getsockname(2) and getpeername(2) tell of a local socket's name",
+        "the name below the descriptor that it was bound by: not called at random",
+    ),
+    (
+        "names of more than PATH_MAX, links followed, with the working directory before them",
+        "ENAMETOOLONG: they are handed to the kernel in one piece, which is never that long at random",
     ),
     ("descriptors of 900 and above", "the launcher's"),
 ];

@@ -248,6 +248,9 @@ impl Fuzz {
     /// New directories, of which nothing is known.
     fn begin(&mut self, thread: usize, epoch: u64) {
         self.drop_descriptors();
+        if self.is_thread {
+            self.bound.clear();
+        }
         let parent = format!("t{thread}");
         self.top = format!("{parent}/e{epoch}");
         for tree in paths::TREES {

@@ -4,9 +4,9 @@ use super::asking::{AT_EMPTY_PATH, AT_RESOLVE_BENEATH};
 use super::paths::Name;
 use super::{Fuzz, Op, errno, function, op, set_errno};
 use libc::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, mode_t};
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 
-/// Of a name that ends in "." or "..": one of several errors.
+/// Of a name that ends in "." or "..": one of several errors, or nothing done.
 const REFUSED: c_int = 9000;
 /// EROFS, ENOTDIR, ELOOP, or where it can be no other's EACCES.
 const READ_ONLY: c_int = 9001;
@@ -38,22 +38,65 @@ pub const OPS: &[Op] = &[
     op(&["remove"], 4, remove),
 ];
 
+const CLOSED: &CStr = c"/ro/closed";
+
+/// Whether a name is one in the directory that is closed to users, or below it, by a link or without.
+fn is_barred(start: c_int, path: &Name) -> bool {
+    let path = path.text().trim_end_matches('/');
+    let mut end = path.rfind('/');
+    while let Some(slash) = end {
+        let above = CString::new(&path[..=slash]).unwrap();
+        if is_closed(start, &above) {
+            return true;
+        }
+        // What can't be opened may be a name in it, or a link to one.
+        let name = CString::new(path[..slash].trim_end_matches('/')).unwrap();
+        if link_text(start, &name).starts_with(CLOSED.to_bytes()) {
+            return true;
+        }
+        end = path[..slash].trim_end_matches('/').rfind('/');
+    }
+    false
+}
+
+fn is_closed(start: c_int, directory: &CStr) -> bool {
+    const O_PATH: c_int = 0x40_0000;
+    let flags = O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let fd = unsafe { libc::openat(start, directory.as_ptr(), flags) };
+    if fd < 0 {
+        return false;
+    }
+    let (mut there, mut closed): (libc::stat, libc::stat) = unsafe { std::mem::zeroed() };
+    let is_known = unsafe {
+        libc::fstat(fd, &raw mut there) == 0 && libc::stat(CLOSED.as_ptr(), &raw mut closed) == 0
+    };
+    unsafe { libc::close(fd) };
+    is_known && (there.st_dev, there.st_ino) == (closed.st_dev, closed.st_ino)
+}
+
+fn link_text(start: c_int, name: &CStr) -> Vec<u8> {
+    let mut text = vec![0_u8; 1024];
+    let length =
+        unsafe { libc::readlinkat(start, name.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
+    text.truncate(usize::try_from(length).unwrap_or_default());
+    text
+}
+
 impl Fuzz {
     /// A call that renames or removes: see `excuses` for what is said of its errors.
     fn call_to_lose(
         &mut self,
         name: &'static str,
         what: &str,
-        paths: &[&Name],
+        paths: &[(c_int, &Name)],
         act: impl FnOnce() -> i64,
     ) -> i64 {
-        let is_barred = paths
-            .iter()
-            .any(|path| path.text().starts_with("/ro/closed"));
-        let is_dots = paths.iter().any(|path| path.ends_in_dots());
+        let is_barred = paths.iter().any(|(start, path)| is_barred(*start, path));
+        let is_dots = paths.iter().any(|(_, path)| path.ends_in_dots());
         self.call(name, what, || {
-            let result = act();
-            if result < 0 && is_dots {
+            let mut result = act();
+            if is_dots {
+                result = -1;
                 set_errno(REFUSED);
             } else if result < 0
                 && (matches!(errno(), libc::EROFS | libc::ENOTDIR | libc::ELOOP)
@@ -185,9 +228,12 @@ fn rename(fuzz: &mut Fuzz, name: &'static str) {
     fuzz.home();
     let (old, new) = (fuzz.path_to_lose(AT_FDCWD), fuzz.path_to_lose(AT_FDCWD));
     let call: Two = function(name);
-    let result = fuzz.call_to_lose(name, &format!("{old} {new}"), &[&old, &new], || {
-        unsafe { call(old.pointer(), new.pointer()) }.into()
-    });
+    let result = fuzz.call_to_lose(
+        name,
+        &format!("{old} {new}"),
+        &[(AT_FDCWD, &old), (AT_FDCWD, &new)],
+        || unsafe { call(old.pointer(), new.pointer()) }.into(),
+    );
     fuzz.made(result, AT_FDCWD, &new);
 }
 
@@ -200,7 +246,7 @@ fn renameat(fuzz: &mut Fuzz, name: &'static str) {
     let new = fuzz.path_to_lose(other);
     let call: Call = function(name);
     let what = format!("{start} {old} {to} {new}");
-    let result = fuzz.call_to_lose(name, &what, &[&old, &new], || {
+    let result = fuzz.call_to_lose(name, &what, &[(fd, &old), (other, &new)], || {
         unsafe { call(fd, old.pointer(), other, new.pointer()) }.into()
     });
     fuzz.made(result, other, &new);
@@ -224,7 +270,7 @@ fn renameat2(fuzz: &mut Fuzz, name: &'static str) {
         libc::sigaddset(&raw mut timer, libc::SIGALRM);
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const timer, &raw mut before);
     }
-    let result = fuzz.call_to_lose(name, &what, &[&old, &new], || {
+    let result = fuzz.call_to_lose(name, &what, &[(fd, &old), (other, &new)], || {
         unsafe { call(fd, old.pointer(), other, new.pointer(), flags) }.into()
     });
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
@@ -238,7 +284,7 @@ fn remove(fuzz: &mut Fuzz, name: &'static str) {
         return;
     }
     let call: One = function(name);
-    fuzz.call_to_lose(name, &path.to_string(), &[&path], || {
+    fuzz.call_to_lose(name, &path.to_string(), &[(AT_FDCWD, &path)], || {
         unsafe { call(path.pointer()) }.into()
     });
 }
@@ -255,9 +301,12 @@ fn unlinkat(fuzz: &mut Fuzz, name: &'static str) {
     let (fd, start) = fuzz.start();
     let (path, flags) = (fuzz.path_to_lose(fd), fuzz.removal());
     let call: unsafe extern "C" fn(c_int, *const c_char, c_int) -> c_int = function(name);
-    fuzz.call_to_lose(name, &format!("{start} {path} {flags:x}"), &[&path], || {
-        unsafe { call(fd, path.pointer(), flags) }.into()
-    });
+    fuzz.call_to_lose(
+        name,
+        &format!("{start} {path} {flags:x}"),
+        &[(fd, &path)],
+        || unsafe { call(fd, path.pointer(), flags) }.into(),
+    );
 }
 
 /// Only what a descriptor is of, or whatever is there.
@@ -283,7 +332,7 @@ fn funlinkat(fuzz: &mut Fuzz, name: &'static str) {
     let shown = shown.next_back().unwrap_or("another");
     let call: Call = function(name);
     let what = format!("{start} {path} {shown} {flags:x}");
-    fuzz.call_to_lose(name, &what, &[&path], || {
+    fuzz.call_to_lose(name, &what, &[(dir, &path)], || {
         unsafe { call(dir, path.pointer(), fd, flags) }.into()
     });
     if own >= 0 {

@@ -14,6 +14,9 @@ pub const OPS: &[Op] = &[
 
 const MOST: usize = 4;
 
+/// A thread closes none: who still listens would be up to what other threads' children have of it.
+const MOST_OF_A_THREAD: usize = 40;
+
 impl Fuzz {
     fn no_socket(&mut self) -> c_int {
         let directory = self.held.first().map_or(CLOSED, |held| held.fd);
@@ -60,6 +63,7 @@ fn bind(fuzz: &mut Fuzz, name: &'static str) {
         // What is bound, and what is no socket.
         0 if !fuzz.listeners.is_empty() => fuzz.listeners[0],
         1 => fuzz.no_socket(),
+        _ if fuzz.is_thread && fuzz.listeners.len() >= MOST_OF_A_THREAD => fuzz.listeners[0],
         _ => unsafe { libc::socket(AF_UNIX, kind | SOCK_NONBLOCK, 0) },
     };
     let call: Call = function(name);
@@ -78,7 +82,7 @@ fn bind(fuzz: &mut Fuzz, name: &'static str) {
     if fuzz.bound.len() > MOST {
         fuzz.bound.remove(0);
     }
-    if fuzz.listeners.len() > MOST {
+    if !fuzz.is_thread && fuzz.listeners.len() > MOST {
         let oldest = fuzz.listeners.remove(0);
         unsafe { libc::close(oldest) };
     }

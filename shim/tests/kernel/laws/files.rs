@@ -1,6 +1,7 @@
 //! What is asked of files and done to them without reading or writing: rights to do that aren't needed.
 
 use super::super::subject::say;
+use super::super::subject::sockets::local_address;
 use super::{c, errno, go, make_directory, make_file, opened, working_directory};
 use libc::{O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_WRONLY};
 use std::ffi::{c_char, c_int};
@@ -10,15 +11,6 @@ const O_PATH: c_int = 0x40_0000;
 
 unsafe extern "C" {
     fn lpathconf(path: *const c_char, name: c_int) -> i64;
-}
-
-fn local_address(path: &str) -> (libc::sockaddr_un, u32) {
-    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as u8;
-    for (to, from) in address.sun_path.iter_mut().zip(path.bytes()) {
-        *to = from.cast_signed();
-    }
-    (address, 2 + path.len() as u32)
 }
 
 pub fn asked() {

@@ -8,6 +8,7 @@ mod names;
 mod pairs;
 mod refusals;
 mod sleeping;
+mod sockets;
 mod stacks;
 
 use super::launcher::{Launch, Mode};
@@ -121,6 +122,10 @@ laws! {
         "fstatat cwd: error 2",
         "fstatat cwd, meant: 0",
         "fchmodat ro, meant: error 30",
+        "linkat cwd, meant, /ro/made: error 1",
+        "linkat file, meant, /g1/t0/made: 0",
+        "linkat file, meant, /ro/made: error 30",
+        "linkat ro file, meant, /g1/t0/made: error 18",
         "openat fd, meant: 0",
     ];
     fn no_change_is_allowed_where_nothing_may_be_changed() by user: names::no_change => [
@@ -173,8 +178,25 @@ laws! {
         "truncate: error 13",
         "execve /g1/t0/empty: error 8",
         "execve /g1/t0/socket: error 13",
+        "execve /g1/t0/link: error 13",
         "execve /g1/t0/fifo: error 13",
         "execve /ro/none: error 2",
+    ];
+    fn a_local_sockets_name_is_as_short_as_the_program_gives_it() by superuser: sockets::deep => [
+        "bind b: 0",
+        "bind none/again: error 22",
+        "bind ../beside: 0",
+        "connect new long: error 2",
+        "connect renamed long: 0",
+        "connect new b: 0",
+        "connect again none/b: error 56",
+        "connect new absolute: 0",
+        "connect new none/b: error 2",
+    ];
+    fn an_address_that_is_longer_than_any_name_is_refused() by superuser: sockets::longer => [
+        "bind 106: 0",
+        "connect 106: error 61",
+        "bind 107: error 22",
     ];
     fn what_is_no_socket_is_that_before_all_else() by superuser: refusals::no_sockets => [
         "connect a socket 2: error 22",

@@ -275,11 +275,26 @@ pub fn empty() {
             libc::openat(fd, none, O_RDONLY)
         });
     }
-    for fd in [AT_FDCWD, file] {
-        let made = c"/g1/t0/made".as_ptr();
-        say("linkat, meant", unsafe {
-            libc::linkat(fd, none, AT_FDCWD, made, AT_EMPTY_PATH)
-        });
+    let ro_file = unsafe { libc::open(c"/ro/file".as_ptr(), O_RDONLY) };
+    for (fd, from) in [
+        (AT_FDCWD, "cwd"),
+        (file, "file"),
+        (ro, "ro"),
+        (ro_file, "ro file"),
+    ] {
+        for new in [
+            "/g1/t0/made",
+            "/ro/made",
+            "/ro/dir",
+            "/g1/t0/none/made",
+            "/",
+        ] {
+            let made = c(new);
+            let linked = unsafe { libc::linkat(fd, none, AT_FDCWD, made.as_ptr(), AT_EMPTY_PATH) };
+            if say(&format!("linkat {from}, meant, {new}"), linked) == 0 {
+                unsafe { libc::unlink(made.as_ptr()) };
+            }
+        }
     }
     opened("openat fd, meant", unsafe {
         libc::openat(ro, none, O_RDONLY | O_EMPTY_PATH)

@@ -1,6 +1,7 @@
 //! What is refused, and for which of several reasons; and what was refused wrongly.
 
 use super::super::subject::say;
+use super::super::subject::sockets::local_address;
 use super::{c, directory, errno, go, make_directory, make_file, make_link, opened, quietly};
 use libc::{AT_FDCWD, O_CREAT, O_DIRECTORY, O_RDONLY, O_WRONLY};
 use std::ffi::{c_char, c_int};
@@ -37,24 +38,22 @@ fn exchange(from: &str, to: &str) {
 
 /// Nothing is opened that is only to be executed.
 pub fn no_programs() {
-    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as u8;
-    for (to, from) in address.sun_path.iter_mut().zip(b"/g1/t0/socket") {
-        *to = from.cast_signed();
-    }
+    let (address, length) = local_address("/g1/t0/socket");
     let socket = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) };
     let address = (&raw const address).cast();
-    say("bind", unsafe { libc::bind(socket, address, 15) });
+    say("bind", unsafe { libc::bind(socket, address, length) });
     unsafe { libc::mkfifo(c"/g1/t0/fifo".as_ptr(), 0o755) };
     unsafe { libc::chmod(c"/g1/t0/socket".as_ptr(), 0o444) };
     say("truncate", unsafe {
         libc::truncate(c"/g1/t0/socket".as_ptr(), 0)
     });
+    make_link("/g1/t0/socket", "/g1/t0/link");
     make_file("/g1/t0/empty");
     unsafe { libc::chmod(c"/g1/t0/empty".as_ptr(), 0o001) };
     for path in [
         "/g1/t0/empty",
         "/g1/t0/socket",
+        "/g1/t0/link",
         "/g1/t0/fifo",
         "/ro/dir",
         "/dev/null",
