@@ -67,6 +67,11 @@ STAGE = target/stage
 
 # Manual pages and scripts name the prefix that they are installed to. port/pkg-plist has the same files.
 install-files:
+	for file in jailrun jailrunctl libjailrun_preopen.so; do \
+	    [ -f $(BUILT)/$$file ] && continue; \
+	    echo "$(BUILT)/$$file isn't there: make builds it; make freebsd does on another system, and" \
+		"BUILT=DIRECTORY names where it is then" >&2; exit 1; \
+	done
 	mkdir -p $(STAGE)
 	for file in man/* rc.d/*; do \
 	    sed -e 's|/usr/local/etc/jailrun|$(PREFIX)/etc/jailrun|g' \

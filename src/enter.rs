@@ -35,7 +35,7 @@ impl Entry {
         let running = listed.filter(|listed| listed.status == Status::Running);
         let user = running.and_then(|listed| listed.story?.user);
         let Some((uid, gids)) = user else {
-            return Err(Error::Usage(format!("the instance {label} isn't running")));
+            return Err(Error::not_running(label));
         };
         if !command
             .first()

@@ -10,6 +10,8 @@ pub enum Error {
     Usage(String),
     /// The profile is wrong, or somebody else could have written it.
     Profile(String),
+    /// Nobody has made yet what the profile wants of the host: directories, and how they are made.
+    Unmade(String),
     /// This caller may not.
     Refused(String),
     /// The instance runs already.
@@ -36,6 +38,11 @@ impl Error {
         ))
     }
 
+    /// Of a verb that does something with an instance; for `show` it is an answer.
+    pub fn not_running(label: &str) -> Error {
+        Error::Usage(format!("the instance {label} isn't running"))
+    }
+
     pub fn step(step: impl Into<String>, failure: Failure) -> Error {
         Error::Step {
             step: step.into(),
@@ -58,7 +65,7 @@ impl Error {
             Error::Step { .. } => 71,
             Error::Busy(_) => 75,
             Error::Refused(_) => 77,
-            Error::Profile(_) => 78,
+            Error::Profile(_) | Error::Unmade(_) => 78,
             Error::Exec { failure, .. } if failure.errno == Errno::ENOENT => 127,
             Error::Exec { .. } => 126,
         }
@@ -70,6 +77,7 @@ impl std::fmt::Display for Error {
         match self {
             Error::Usage(words)
             | Error::Profile(words)
+            | Error::Unmade(words)
             | Error::Refused(words)
             | Error::Busy(words)
             | Error::Unavailable(words) => formatter.write_str(words),

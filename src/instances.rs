@@ -149,9 +149,8 @@ pub fn stop<K: Kernel>(kernel: &mut K, label: &str, patience_ms: u64) -> Result<
             true => ": jailrunctl cleanup takes back what is left of it",
             false => "",
         };
-        return Err(Error::Usage(format!(
-            "the instance {label} isn't running{remedy}"
-        )));
+        let words = Error::not_running(label);
+        return Err(Error::Usage(format!("{words}{remedy}")));
     };
     match supervisor(kernel, &listed).map_err(step)? {
         Some(pid) => kernel.kill(pid, signal::TERM).map_err(step)?,

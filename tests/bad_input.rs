@@ -133,7 +133,7 @@ fn every_bad_input_is_told_in_one_line_with_its_status() {
             with("/bin\"]", "/absent\"]"),
             None,
             78,
-            "x: /absent: No such file or directory",
+            "x: /absent: No such file or directory; where a directory is meant: install -d /absent",
         ),
         (
             with("\"www\"", "\"nosuchuser\""),

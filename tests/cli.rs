@@ -443,6 +443,33 @@ fn the_simulated_kernel_is_not_linked_into_jailrun() {
     }
 }
 
+#[test]
+fn a_profile_without_a_program_and_without_a_user_for_commands_is_listed_as_a_part() {
+    let place = std::env::temp_dir().join(format!("jailrun-parts-{}", std::process::id()));
+    fs::create_dir_all(&place).unwrap();
+    let mode = "[capsicum]\nmode = \"off\"\n";
+    for (name, text) in [
+        ("commands", format!("user = \"www\"\n{mode}")),
+        ("part", format!("description = \"a part\"\n{mode}")),
+        (
+            "server",
+            "include = [\"part\"]\nprogram = \"/bin/sh\"\n".to_string(),
+        ),
+    ] {
+        fs::write(place.join(format!("{name}.toml")), text).unwrap();
+    }
+    let said = jailrunctl(&["profiles", &place.display().to_string()]);
+    fs::remove_dir_all(place).unwrap();
+    let lines: Vec<&str> = said.lines().map(str::trim_end).collect();
+    let expected = [
+        "commands  root",
+        "part      (part)               a part",
+        "server    root",
+        "exit status 0",
+    ];
+    assert_eq!(lines, expected);
+}
+
 /// Of the profile alone: what stands behind "good" is no business of this.
 #[test]
 fn a_local_socket_that_everybody_may_connect_to_is_noted_and_one_of_a_group_is_not() {

@@ -1,7 +1,7 @@
 //! What `jailrunctl check` asks a host besides a plan: each doubt with its words, in the simulated kernel.
 #![allow(clippy::unwrap_used)]
 
-use jailrun::ctl::doubts::{self, Doubts};
+use jailrun::ctl::doubts::{self, Doubts, Looked};
 use jailrun::ctl::plan::prepare;
 use jailrun::request::Request;
 use jailrun::sim::image::Elf;
@@ -134,29 +134,145 @@ fn what_a_launch_would_meet_on_this_host_is_told_before() {
     }
 }
 
+/// What the host says to the profile, in the words of `check`; "refused: ..." where something is wrong.
+fn looked(world: World) -> String {
+    let mut said = String::new();
+    Sim::run(world, &Start::root(), Faults::none(), |kernel| {
+        let asked = Request {
+            profile: "x".to_string(),
+            ..Request::default()
+        };
+        said = match doubts::look(kernel, &asked) {
+            Looked::Good(..) => "good".to_string(),
+            Looked::Lacking(lack, _) => lack.to_string(),
+            Looked::Refused(error) => format!("refused: {error}"),
+        };
+        0
+    });
+    said
+}
+
 #[test]
 fn a_program_that_is_absent_is_told_from_one_that_is_refused() {
-    let asked = Request {
-        profile: "x".to_string(),
-        ..Request::default()
-    };
     let mut absent = host("");
     absent.remove(TOOL);
+    assert_eq!(looked(absent), format!("not installed here: {TOOL}"));
     let mut open = host("");
     open.file(TOOL, 0o777, 0, 0, b"x");
-    for (world, expected) in [(absent, Some(TOOL)), (open, None)] {
-        let mut found = None;
-        Sim::run(world, &Start::root(), Faults::none(), |kernel| {
-            assert!(prepare(kernel, &asked).is_err());
-            found = doubts::absent_program(kernel, &asked);
-            0
-        });
-        assert_eq!(found.as_deref(), expected);
+    let words = format!("refused: {TOOL} is writable by others than root");
+    assert_eq!(looked(open), words);
+}
+
+/// Of each kind that a profile can want, with the commands that make it.
+const UNMADE: &[(&str, &str)] = &[
+    (
+        "ro = [\"/srv/nowhere\"]",
+        "/srv/nowhere: No such file or directory; where a directory is meant: install -d /srv/nowhere",
+    ),
+    (
+        "rw = [\"/var/db/x\"]",
+        "/var/db/x: No such file or directory; run: install -d -o www -m 0750 /var/db/x",
+    ),
+    (
+        "rw = [{ path = \"/var/db/x\", owner = \"root\", mode = \"0750\" }]",
+        "/var/db/x: No such file or directory; run: install -d -o root -g 80 -m 0750 /var/db/x",
+    ),
+    // What is the service's own is shut off by a directory of root's above it, where that is new too.
+    (
+        "rw = [{ path = \"/var/db/a/x\", mode = \"0700\" }]",
+        "/var/db/a: No such file or directory; run: install -d -o root -g wheel -m 0750 /var/db/a && \
+         install -d -o www -m 0700 /var/db/a/x",
+    ),
+    (
+        "rw = [{ path = \"/var/db/a/x\", owner = \"root\" }]",
+        "/var/db/a: No such file or directory; run: install -d -o root -m 0755 /var/db/a/x",
+    ),
+    (
+        "sockets = [\"/var/run/database\"]",
+        "/var/run/database: No such file or directory",
+    ),
+    (
+        "ro = [\"/srv/site\"]\ntmpfs = [{ path = \"/srv/site/cache\", size = \"1m\" }]",
+        "/srv/site/cache: No such file or directory; run: install -d /srv/site/cache",
+    ),
+    // What would be hidden in it isn't there either, and that is no mistake of the profile's.
+    (
+        "ro = [\"/srv/a\", \"/srv/b\"]\nrw = [\"/var/db/x\"]\nmask = [\"/srv/a/keys\"]",
+        "/srv/a, /srv/b, /var/db/x: No such file or directory; run: install -d -o www -m 0750 /var/db/x; \
+         where a directory is meant: install -d /srv/a /srv/b",
+    ),
+];
+
+#[test]
+fn directories_that_nobody_made_yet_are_told_together_with_what_makes_them() {
+    for (grants, words) in UNMADE {
+        let mut world = host(&format!("[root]\n{grants}\n"));
+        world.dir("/var/db", 0o755, 0, 0);
+        assert_eq!(
+            looked(world),
+            format!("not set up here: {words}"),
+            "{grants}"
+        );
     }
 }
 
-const LINKS: &str = "the service can put links to any file of the host there: no program of root's on the host \
-                     (newsyslog, chown -R) may work there by name";
+/// Beside one that nobody made: what is there is judged all the same, and a link or a file in the place of a
+/// directory is there.
+#[test]
+fn what_is_there_and_not_trusted_is_refused_whatever_else_is_not_there_yet() {
+    let nowhere = "ro = [\"/srv/nowhere\"";
+    for (grants, words) in [
+        (
+            format!("{nowhere}, \"/srv/open\"]"),
+            "/srv/open is writable by others than root",
+        ),
+        (
+            format!("{nowhere}, \"/srv/open/sub\"]"),
+            "/srv/open is writable by others than root",
+        ),
+        (
+            format!("{nowhere}]\nrw = [\"/srv/open\"]"),
+            "/srv/open is writable by others than root and the service's user; chown and chmod it, or say \
+             untrusted = true in rw",
+        ),
+        (
+            format!("{nowhere}]\nrw = [{{ path = \"/srv/site\", owner = \"www\" }}]"),
+            "/srv/site is not owned by www; run: install -d -o www -m 0750 /srv/site",
+        ),
+        (
+            format!("{nowhere}]\nsockets = [\"/srv/file\"]"),
+            "/srv/file is not a directory",
+        ),
+        (
+            format!("{nowhere}, \"/srv/site\"]\nmask = [\"/srv/site/keys\"]"),
+            "/srv/site/keys: No such file or directory",
+        ),
+        (
+            format!("{nowhere}, \"/srv/file/sub\"]"),
+            "/srv/file: Not a directory",
+        ),
+        (
+            format!("{nowhere}, \"/srv/dangling\"]"),
+            "/srv/gone: No such file or directory",
+        ),
+        (
+            format!("{nowhere}, \"/srv/theirs\"]"),
+            "/srv/theirs is a symbolic link that root doesn't own",
+        ),
+    ] {
+        let mut world = host(&format!("[root]\n{grants}\n"));
+        world
+            .dir("/srv/open", 0o777, 0, 0)
+            .file("/srv/file", 0o644, 0, 0, b"")
+            .symlink("/srv/dangling", "gone")
+            .symlink("/srv/theirs", "nowhere");
+        world.at("/srv/theirs").unwrap().uid = 80;
+        assert_eq!(looked(world), format!("refused: {words}"), "{grants}");
+    }
+}
+
+const LINKS: &str = "nothing to do, as long as no program of root's on the host (newsyslog, chown -R) works there by \
+                     name: the service can put links to any file there";
 
 #[test]
 fn directories_of_the_services_own_below_one_of_roots_are_named() {

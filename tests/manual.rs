@@ -138,6 +138,7 @@ fn errors() -> Vec<Error> {
     let all = vec![
         Error::Usage(words()),
         Error::Profile(words()),
+        Error::Unmade(words()),
         Error::Refused(words()),
         Error::Busy(words()),
         Error::step("", failure(Errno::EIO)),
@@ -150,6 +151,7 @@ fn errors() -> Vec<Error> {
         match error {
             Error::Usage(_)
             | Error::Profile(_)
+            | Error::Unmade(_)
             | Error::Refused(_)
             | Error::Busy(_)
             | Error::Step { .. }

@@ -146,6 +146,78 @@ fn the_list_of_the_package_is_what_make_installs_with_the_modes_that_it_names() 
 }
 
 #[test]
+fn nothing_is_installed_where_something_was_not_built_and_what_builds_it_is_told() {
+    let stage = Stage::new("unbuilt");
+    if Command::new("make").arg("--version").output().is_err() {
+        println!("SKIP package: needs make");
+        return;
+    }
+    for program in ["jailrun", "jailrunctl"] {
+        stage.file(&format!("built/{program}"), "#!/bin/sh\n");
+    }
+    let built = stage.path("built");
+    let mut make = Command::new("make");
+    make.arg("-C").arg(here("")).arg("install-files").args([
+        format!("BUILT={built}"),
+        format!("DESTDIR={}", stage.path("root")),
+        format!("STAGE={}", stage.path("stage")),
+    ]);
+    let (status, text) = ended(&mut make);
+    assert_ne!(status, 0, "{text}");
+    let words = format!(
+        "{built}/libjailrun_preopen.so isn't there: make builds it; make freebsd does on another system, and \
+         BUILT=DIRECTORY names where it is then"
+    );
+    assert!(text.lines().any(|line| line == words), "{text}");
+    assert!(!stage.0.join("root").exists() && !stage.0.join("stage").exists());
+}
+
+/// What `install-files` needs, the library included. Linker and libraries are taken for brought in.
+#[test]
+fn a_build_from_another_system_is_of_everything_unless_packages_are_named() {
+    let stage = Stage::new("cross");
+    let script = fs::read_to_string(here("tools/cross")).unwrap();
+    let version = script
+        .lines()
+        .find_map(|line| line.strip_prefix("ZIG="))
+        .unwrap();
+    let cargo = stage.file("bin/cargo", "#!/bin/sh\necho \"$*\"\n");
+    stage.file("bin/rustc", "#!/bin/sh\necho /\n");
+    stage.file(&format!("target/cross/zig-{version}/ziglang/zig"), "");
+    stage.file("target/cross/freebsd-14.0/cc", "");
+    let path = std::env::var("PATH").unwrap();
+    for (words, called) in [
+        ("", "build --target T --workspace --release --locked"),
+        ("build", "build --target T --workspace"),
+        (
+            "build --release --bin jailrun",
+            "build --target T --workspace --release --bin jailrun",
+        ),
+        ("build --workspace", "build --target T --workspace"),
+        (
+            "build -p jailrun-preopen",
+            "build --target T -p jailrun-preopen",
+        ),
+        (
+            "build --package=jailrun",
+            "build --target T --package=jailrun",
+        ),
+        ("test --test real", "test --target T --test real"),
+    ] {
+        let mut cross = Command::new("/bin/sh");
+        cross
+            .arg(here("tools/cross"))
+            .args(words.split_whitespace())
+            .env_remove("FREEBSD")
+            .env("CARGO", &cargo)
+            .env("CARGO_TARGET_DIR", stage.path("target"))
+            .env("PATH", format!("{}:{path}", stage.path("bin")));
+        let called = called.replace(" T", " x86_64-unknown-freebsd");
+        assert_eq!(ended(&mut cross), (0, format!("{called}\n")), "{words}");
+    }
+}
+
+#[test]
 fn only_the_packages_own_deletion_on_its_own_host_unwraps_and_a_failure_is_said_and_stops_nothing()
 {
     let stage = Stage::new("deinstall");

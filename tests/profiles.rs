@@ -506,6 +506,34 @@ fn lists_append_scalars_replace_and_tables_merge_by_key() {
 }
 
 #[test]
+fn a_description_is_handed_on_by_a_profile_that_names_a_program_and_by_no_part() {
+    let text = |name: &str, text: &str| Source {
+        name: name.to_string(),
+        text: text.to_string(),
+    };
+    let part = text(
+        "part",
+        "description = \"a part\"\n[capsicum]\nmode = \"off\"\n",
+    );
+    let server = text(
+        "server",
+        "description = \"a server\"\nprogram = \"/bin/sh\"\n",
+    );
+    for (main, description) in [
+        ("include = [\"part\"]\nprogram = \"/bin/sh\"", ""),
+        ("include = [\"server\", \"part\"]", "a server"),
+        (
+            "include = [\"part\", \"server\"]\ndescription = \"mine\"",
+            "mine",
+        ),
+    ] {
+        let included = [&part, &server].map(|source| (source.name.clone(), source.clone()));
+        let profile = Profile::from_sources(&text("main", main), &included, None).unwrap();
+        assert_eq!(profile.description, description, "{main}");
+    }
+}
+
+#[test]
 fn an_instance_is_put_into_paths_and_names_and_nothing_else() {
     let profile = read(&here("tests/profiles/good/instance.toml")).unwrap();
 

@@ -61,7 +61,7 @@ pub fn plan_of<K: Kernel>(
     let listed = instances::one(kernel, label).map_err(step)?;
     let running = listed.filter(|listed| listed.status == Status::Running);
     let Some(story) = running.and_then(|listed| listed.story) else {
-        return Err(Error::Usage(format!("the instance {label} isn't running")));
+        return Err(Error::not_running(label));
     };
     let profile = story.head.profile.clone();
     let instance = label

@@ -1,13 +1,10 @@
 //! `check`: everything that is wrong with a profile, and what its author may not have thought of.
 
 use super::args::text;
-use super::doubts::{self, Doubts};
+use super::doubts::{self, Lack, Looked};
 use super::json::Json;
-use super::plan::{Prepared, prepare};
 use super::source::{Reading, Sources};
 use super::{Trouble, described, notes, print};
-use crate::error::Error;
-use crate::kernel::Kernel;
 use crate::profile::Profile;
 use crate::profile::diagnostic::{Diagnostic, Diagnostics};
 use crate::request::Request;
@@ -24,16 +21,8 @@ struct Checked {
     refusal: Option<String>,
     notes: Vec<String>,
     is_part: bool,
-    /// The program that isn't on the host, of a package's profile that nobody asked for by its name.
-    absent: Option<String>,
-}
-
-/// What the host says to a profile.
-enum Looked {
-    Good(Box<Prepared>, Doubts),
-    /// By its program, which isn't there.
-    Absent(String, Error),
-    Refused(Error),
+    /// What the host hasn't got yet, of a package's profile that nobody asked for by its name.
+    lack: Option<Lack>,
 }
 
 pub fn run(found: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> Result<i32, Trouble> {
@@ -83,7 +72,7 @@ fn one(word: &str, host: Option<&str>, is_asked: bool) -> Result<Checked, Troubl
         refusal: None,
         notes: Vec::new(),
         is_part: false,
-        absent: None,
+        lack: None,
     };
     let reading = match sources.examine() {
         Ok(reading) => reading,
@@ -112,18 +101,18 @@ fn one(word: &str, host: Option<&str>, is_asked: bool) -> Result<Checked, Troubl
             checked.notes.extend(doubts.notes);
             checked.refusal = doubts.refusal;
         }
-        Some(Looked::Absent(program, _)) if !is_asked && !is_administrators(&sources.main.name) => {
-            checked.absent = Some(program);
+        Some(Looked::Lacking(lack, _)) if !is_asked && !is_administrators(&sources.main.name) => {
+            checked.lack = Some(lack);
         }
-        Some(Looked::Absent(_, error) | Looked::Refused(error)) => {
+        Some(Looked::Lacking(_, error) | Looked::Refused(error)) => {
             checked.refusal = Some(error.to_string());
         }
     }
     Ok(checked)
 }
 
-const ANY_PACKAGE: &str = "the package is named at the launch: what it may write then, tells \
-                           jailrunctl plan --instance PACKAGE";
+const ANY_PACKAGE: &str = "nothing to do: the package is named at the launch, and what it may write then, \
+                           jailrunctl plan --instance PACKAGE tells";
 
 /// No host has the package that an instance will name: there is nothing to plan yet.
 fn is_for_any_package(sources: &Sources, profile: &Profile) -> bool {
@@ -146,7 +135,7 @@ fn looked_at(word: &str, sources: &Sources, host: Option<&str>) -> Result<Option
             let mut looked = None;
             let world = described::world(host, sources)?;
             Sim::run(world, &Start::root(), Faults::none(), |kernel| {
-                looked = Some(look(kernel, &asked));
+                looked = Some(doubts::look(kernel, &asked));
                 0
             });
             looked
@@ -158,23 +147,12 @@ fn looked_at(word: &str, sources: &Sources, host: Option<&str>) -> Result<Option
 #[cfg(target_os = "freebsd")]
 fn here(asked: &Request, word: &str, host: Option<&str>) -> Option<Looked> {
     let is_here = super::plan::is_here(word, host);
-    is_here.then(|| look(&mut crate::kernel::freebsd::FreeBsd, asked))
+    is_here.then(|| doubts::look(&mut crate::kernel::freebsd::FreeBsd, asked))
 }
 
 #[cfg(not(target_os = "freebsd"))]
 fn here(_: &Request, _: &str, _: Option<&str>) -> Option<Looked> {
     None
-}
-
-fn look<K: Kernel>(kernel: &mut K, asked: &Request) -> Looked {
-    let looked = prepare(kernel, asked).and_then(|prepared| {
-        let doubts = doubts::of(kernel, &prepared)?;
-        Ok(Looked::Good(Box::new(prepared), doubts))
-    });
-    looked.unwrap_or_else(|error| match doubts::absent_program(kernel, asked) {
-        Some(program) => Looked::Absent(program, error),
-        None => Looked::Refused(error),
-    })
 }
 
 fn show(out: &mut dyn Write, checked: &Checked) -> Result<(), Trouble> {
@@ -185,11 +163,12 @@ fn show(out: &mut dyn Write, checked: &Checked) -> Result<(), Trouble> {
     if let Some(refusal) = &checked.refusal {
         print(out, format!("{name}: {refusal}"))?;
     }
+    // What else there is to say of it, it is asked about by its name.
+    if let Some(lack) = &checked.lack {
+        return print(out, format!("{name}: {lack}"));
+    }
     for note in &checked.notes {
         print(out, format!("{name}: note: {note}"))?;
-    }
-    if let Some(program) = &checked.absent {
-        return print(out, format!("{name}: not installed here: {program}"));
     }
     match (checked.is_good(), checked.is_part) {
         (true, false) => print(out, format!("{name}: good")),
@@ -207,6 +186,11 @@ fn json(checked: &Checked) -> Json {
             ("message", Json::text(&error.message)),
         ])
     });
+    let (absent, unmade) = match &checked.lack {
+        Some(Lack::Program(path)) => (Some(path), None),
+        Some(Lack::Directories(words)) => (None, Some(words)),
+        None => (None, None),
+    };
     Json::Object(vec![
         ("profile", Json::text(&checked.name)),
         ("good", Json::Bool(checked.is_good())),
@@ -216,10 +200,8 @@ fn json(checked: &Checked) -> Json {
             "refusal",
             checked.refusal.as_ref().map_or(Json::Null, Json::text),
         ),
-        (
-            "absent",
-            checked.absent.as_ref().map_or(Json::Null, Json::text),
-        ),
+        ("absent", absent.map_or(Json::Null, Json::text)),
+        ("unmade", unmade.map_or(Json::Null, Json::text)),
         ("notes", Json::texts(&checked.notes)),
     ])
 }

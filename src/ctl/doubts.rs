@@ -2,8 +2,7 @@
 //! launch pays for each question. Changes nothing.
 
 use super::deeper;
-use super::plan::Prepared;
-use super::plan::root;
+use super::plan::{Prepared, prepare, root};
 use crate::closure::graph::How;
 use crate::error::Error;
 use crate::host::{self, Purpose};
@@ -23,8 +22,51 @@ pub struct Doubts {
     pub notes: Vec<String>,
 }
 
-/// The program of a profile, where the host hasn't even that: its package isn't installed.
-pub fn absent_program<K: Kernel>(kernel: &mut K, asked: &Request) -> Option<String> {
+/// What the host says to a profile.
+pub enum Looked {
+    Good(Box<Prepared>, Doubts),
+    /// Nothing is wrong with what is there: it isn't all there yet, as the error tells.
+    Lacking(Lack, Error),
+    Refused(Error),
+}
+
+/// Why a profile that is installed with all others isn't used on this host, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Its package isn't installed.
+    Program(String),
+    /// Nobody made its directories yet: which, and how.
+    Directories(String),
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Lack::Program(path) => write!(formatter, "not installed here: {path}"),
+            Lack::Directories(words) => write!(formatter, "not set up here: {words}"),
+        }
+    }
+}
+
+/// Holds a profile against the host.
+pub fn look<K: Kernel>(kernel: &mut K, asked: &Request) -> Looked {
+    let looked = prepare(kernel, asked).and_then(|prepared| {
+        let doubts = of(kernel, &prepared)?;
+        Ok(Looked::Good(Box::new(prepared), doubts))
+    });
+    let error = match looked {
+        Ok(good) => return good,
+        Err(error) => error,
+    };
+    match (absent_program(kernel, asked), &error) {
+        (Some(program), _) => Looked::Lacking(Lack::Program(program), error),
+        (None, Error::Unmade(words)) => Looked::Lacking(Lack::Directories(words.clone()), error),
+        (None, _) => Looked::Refused(error),
+    }
+}
+
+/// The program of a profile, where the host hasn't even that.
+fn absent_program<K: Kernel>(kernel: &mut K, asked: &Request) -> Option<String> {
     let permit = crate::run::permit(kernel, asked, &root()).ok()?;
     let program = permit.profile().program.clone()?;
     let found = kernel.lstatat(At::Cwd, &program);

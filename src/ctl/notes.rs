@@ -1,4 +1,5 @@
-//! What a profile may say, and does something else than one would think. Each was seen on a kernel.
+//! What a profile may say, and does something else than one would think. Each was seen on a kernel. One that
+//! a profile which is as it should be has as well begins with when there is nothing to do.
 
 use super::plan::Prepared;
 use crate::profile::{Listen, Mode, Network, Profile};
@@ -60,12 +61,14 @@ fn of_capability_mode(profile: &Profile) -> Vec<String> {
         return notes;
     }
     notes.push(
-        "mode = \"enforce\": the service connects to no address and looks no name up".to_string(),
+        "mode = \"enforce\": nothing to do, unless the service has to connect to an address or to look a name \
+         up: it can't"
+            .to_string(),
     );
     if !profile.capsicum.preopen {
         notes.push(
-            "mode = \"enforce\" without preopen: a program opens files only by the descriptors that \
-             JAILRUN_DIRS names, and further programs by none"
+            "mode = \"enforce\" without preopen: nothing to do for a filter: files are opened only by the \
+             descriptors that JAILRUN_DIRS names, and further programs by none"
                 .to_string(),
         );
     }
@@ -137,21 +140,20 @@ pub fn of_host(prepared: &Prepared) -> Vec<String> {
 pub fn of_linkable<S: AsRef<str>>(paths: &[S]) -> String {
     let paths: Vec<&str> = paths.iter().map(AsRef::as_ref).collect();
     format!(
-        "{}: the service can put links to any file of the host there: no program of root's on the host \
-         (newsyslog, chown -R) may work there by name",
+        "{}: nothing to do, as long as no program of root's on the host (newsyslog, chown -R) works there by \
+         name: the service can put links to any file there",
         paths.join(", ")
     )
 }
 
 fn of_enterable(path: &str, mode: u32) -> String {
-    let can = match mode & 1 {
-        0 => format!(
-            "its owner can open it to every user of the host, whatever its mode ({mode:04o}) says now"
-        ),
-        _ => "every user of the host can enter it".to_string(),
+    let whatever = match mode & 1 {
+        0 => format!(", whatever its mode ({mode:04o}) says now"),
+        _ => String::new(),
     };
     format!(
-        "{path}: {can}: a service that was taken over can leave set-user-ID programs there for them; closed \
-         by a directory of root's above it (0750, of a group that may enter), or a file system mounted nosuid"
+        "{path}: nothing to do where the host has no other users: a service that was taken over can leave \
+         set-user-ID programs for them there{whatever}; a directory of root's above it (0750, of a group that may \
+         enter) closes it, or a file system mounted nosuid"
     )
 }

@@ -20,6 +20,7 @@ pub mod on {
     use super::super::args::{label_of, text};
     use super::super::json::Json;
     use super::super::{Trouble, print, proposed};
+    use crate::error::Error;
     use crate::instances::{self, Listed};
     use crate::kernel::Kernel;
     use crate::report::live::ask;
@@ -44,12 +45,12 @@ pub mod on {
         let listed = instances::one(kernel, &label_of(&word))
             .map_err(|failure| Trouble::new(71, format!("{name}: {failure}")))?
             .filter(|listed| listed.status.is_live())
-            .ok_or_else(|| Trouble::new(1, format!("{name}: not running")))?;
+            .ok_or_else(|| trouble(Error::not_running(&name)))?;
         let report = ask(kernel, &listed, &started.caller).map_err(trouble)?;
         let Some(report) = report else {
             let words =
                 "it reports nothing: its profile needs mode = \"report\", and a start after that";
-            return Err(Trouble::new(1, format!("{name}: {words}")));
+            return Err(trouble(Error::Usage(words.to_string())));
         };
         match found.get_flag("json") {
             true => print(out, json(&word, &report))?,

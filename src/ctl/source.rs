@@ -4,7 +4,7 @@
 use super::Trouble;
 use crate::profile::Profile;
 use crate::profile::diagnostic::Diagnostics;
-use crate::profile::parse::{Source, includes};
+use crate::profile::parse::{Source, includes, own};
 use crate::profile::values::is_name;
 use crate::run::profile_places;
 use std::collections::BTreeSet;
@@ -24,7 +24,8 @@ const ANY: &str = "X";
 pub enum Reading {
     /// It can be launched.
     Whole(Profile),
-    /// It leaves out what each profile has to say, and names no program: it is there to be included.
+    /// It names no program, and no user to run commands as, or leaves out what each profile has to say: it is
+    /// there to be included.
     Part(Profile),
 }
 
@@ -100,7 +101,10 @@ impl Sources {
     pub fn examine(&self) -> Result<Reading, Diagnostics> {
         let instance = self.any_instance();
         let errors = match Profile::from_sources(&self.main, &self.included, instance) {
-            Ok(profile) => return Ok(Reading::Whole(profile)),
+            Ok(profile) if profile.program.is_some() || self.names_user() => {
+                return Ok(Reading::Whole(profile));
+            }
+            Ok(part) => return Ok(Reading::Part(part)),
             Err(errors) => errors,
         };
         // All that is missing is what the profile that includes it will say.
@@ -114,9 +118,19 @@ impl Sources {
         let mut included = self.included.clone();
         included.push((self.name.clone(), self.main.clone()));
         match Profile::from_sources(&frame, &included, instance) {
-            Ok(part) if part.program.is_none() => Ok(Reading::Part(part)),
+            Ok(mut part) if part.program.is_none() => {
+                // The frame includes it, and so has nothing of what it is.
+                part.description = own(&self.main, "description").unwrap_or_default();
+                Ok(Reading::Part(part))
+            }
             _ => Err(errors),
         }
+    }
+
+    fn names_user(&self) -> bool {
+        let included = self.included.iter().map(|(_, source)| source);
+        let mut all = included.chain([&self.main]);
+        all.any(|source| own(source, "user").is_some())
     }
 }
 

@@ -13,6 +13,7 @@ mod login_class;
 mod sources;
 mod submounts;
 pub mod synthetic;
+mod unmade;
 
 use crate::error::Error;
 use crate::kernel::{Errno, Kernel};

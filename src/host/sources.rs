@@ -2,6 +2,7 @@
 //! links that lead there, and judged by what it is granted for.
 
 use super::accounts::Service;
+use super::unmade::{self, NOT_THERE, Unmade};
 use crate::error::Error;
 use crate::kernel::{FileKind, Kernel, Open, Stat};
 use crate::plan::{Granted, STATE, is_below};
@@ -12,7 +13,9 @@ use std::collections::BTreeMap;
 
 pub type Sources = BTreeMap<String, Granted>;
 
-/// Everything that the profile names and that must be on the host, by the profile's own paths.
+/// Everything that the profile names and that must be on the host, by the profile's own paths. What is there
+/// is judged before anything is said of what isn't: that a place is somebody else's is never hidden by what
+/// nobody has made yet.
 pub fn look<K: Kernel>(
     walker: &mut Walker<'_, K>,
     profile: &Profile,
@@ -20,60 +23,104 @@ pub fn look<K: Kernel>(
     owners: &BTreeMap<String, u32>,
 ) -> Result<Sources, Error> {
     let mut sources = Sources::new();
+    let mut unmade = Unmade::default();
     for path in &profile.root.ro {
-        let granted = source(walker, path, Owner::Root)?;
-        sources.insert(path.clone(), granted);
+        match source(walker, path, Owner::Root)? {
+            Source::There(granted) => _ = sources.insert(path.clone(), granted),
+            Source::Missing(component) => unmade.readable(component, path),
+        }
     }
     for writable in &profile.root.rw {
-        let granted = source(walker, &writable.path, Owner::Anybody)
-            .map_err(|error| with_remedy(error, writable, service))?;
+        let path = &writable.path;
+        let granted = match source(walker, path, Owner::Anybody)? {
+            Source::There(granted) => granted,
+            Source::Missing(component) => {
+                unmade.writable(component, writable, service);
+                continue;
+            }
+        };
         judge(&granted, writable, service, owners)?;
         // What was checked is the path that is written, not where a package's link leads.
         if profile.root.root_writes && granted.path != writable.path {
-            let (path, real) = (&writable.path, &granted.path);
+            let real = &granted.path;
             return Err(Error::Profile(format!(
                 "{path} is {real} by a link: root_writes takes no links"
             )));
         }
-        sources.insert(writable.path.clone(), granted);
+        sources.insert(path.clone(), granted);
     }
     for socket in &profile.root.sockets {
-        if let Socket::Directory(path) = socket {
-            // Whoever serves the sockets owns the directory.
-            let granted = source(walker, path, Owner::Anybody)?;
-            need_directory(&granted, path)?;
-            sources.insert(path.clone(), granted);
+        let Socket::Directory(path) = socket else {
+            continue;
+        };
+        // Whoever serves the sockets owns the directory.
+        match source(walker, path, Owner::Anybody)? {
+            Source::There(granted) => {
+                need_directory(&granted, path)?;
+                sources.insert(path.clone(), granted);
+            }
+            Source::Missing(component) => unmade.served(component),
         }
     }
-    let points = points(profile, &sources);
-    for path in points {
-        let granted = source(walker, &path, Owner::Anybody)?;
-        sources.insert(path, granted);
-    }
-    Ok(sources)
+    points(walker, profile, &mut sources, &mut unmade)?;
+    unmade.told().map(|()| sources)
 }
 
 /// Masks, and what is mounted inside a granted tree: the place must be there already, and nobody but root
-/// may be able to put another in its place. That it was reached through root's directories says so.
-fn points(profile: &Profile, sources: &Sources) -> Vec<String> {
+/// may be able to put another in its place. That it was reached through root's directories says so. A mask
+/// over nothing is a mistake, and nothing to be made.
+fn points<K: Kernel>(
+    walker: &mut Walker<'_, K>,
+    profile: &Profile,
+    sources: &mut Sources,
+    unmade: &mut Unmade,
+) -> Result<(), Error> {
     let is_inside = |path: &str| {
         sources
             .iter()
             .any(|(written, granted)| is_below(path, written) || is_below(path, &granted.path))
     };
     let tmpfs = profile.root.tmpfs.iter().map(|tmpfs| &tmpfs.path);
-    let inside = tmpfs.filter(|path| is_inside(path));
-    profile.root.mask.iter().chain(inside).cloned().collect()
+    let inside: Vec<&String> = tmpfs.filter(|path| is_inside(path)).collect();
+    for path in &profile.root.mask {
+        match source(walker, path, Owner::Anybody)? {
+            Source::There(granted) => _ = sources.insert(path.clone(), granted),
+            // In a tree that nobody has made there is nothing to mask yet.
+            Source::Missing(component) if unmade.has(&component) => {}
+            Source::Missing(component) => {
+                return Err(Error::Profile(format!("{component}: {NOT_THERE}")));
+            }
+        }
+    }
+    for path in inside {
+        match source(walker, path, Owner::Anybody)? {
+            Source::There(granted) => _ = sources.insert(path.clone(), granted),
+            Source::Missing(component) => unmade.point(component, path),
+        }
+    }
+    Ok(())
+}
+
+enum Source {
+    There(Granted),
+    /// By the first component that isn't there.
+    Missing(String),
 }
 
 fn source<K: Kernel>(
     walker: &mut Walker<'_, K>,
     path: &str,
     owner: Owner,
-) -> Result<Granted, Error> {
-    let found = walker
-        .resolve(path, Open::Path, owner)
-        .map_err(|stop| Error::Profile(Distrust::from(stop).to_string()))?;
+) -> Result<Source, Error> {
+    let found = match walker.resolve(path, Open::Path, owner) {
+        Ok(found) => found,
+        Err(stop) => {
+            return match unmade::missing(&stop, path) {
+                Some(component) => Ok(Source::Missing(component)),
+                None => Err(Error::Profile(Distrust::from(stop).to_string())),
+            };
+        }
+    };
     walker.close(found.fd);
     if !matches!(found.stat.kind, FileKind::Regular | FileKind::Directory) {
         let words = format!("{path} is neither a file nor a directory");
@@ -82,12 +129,12 @@ fn source<K: Kernel>(
     if found.path == STATE || is_below(&found.path, STATE) {
         return Err(Error::Profile(format!("{path} is jailrun's own")));
     }
-    Ok(Granted {
+    Ok(Source::There(Granted {
         path: found.path,
         links: found.links,
         stat: found.stat,
         is_enterable: found.is_enterable,
-    })
+    }))
 }
 
 fn need_directory(granted: &Granted, path: &str) -> Result<(), Error> {
@@ -106,15 +153,20 @@ fn judge(
 ) -> Result<(), Error> {
     let path = &writable.path;
     need_directory(granted, path)?;
-    let owner = writable.owner.as_ref().and_then(|name| owners.get(name));
-    if owner.is_some_and(|uid| *uid != granted.stat.uid) {
-        let words = format!("{path} is not owned by {}", name_of(writable));
-        return Err(with_remedy(Error::Profile(words), writable, service));
+    let otherwise = |words: String| {
+        let command = unmade::command(writable, service);
+        Error::Profile(format!("{path} {words}; run: {command}"))
+    };
+    if let Some(name) = &writable.owner
+        && owners.get(name).is_some_and(|uid| *uid != granted.stat.uid)
+    {
+        return Err(otherwise(format!("is not owned by {name}")));
     }
     if let Some(mode) = writable.mode.filter(|mode| *mode != granted.stat.mode) {
         let found = granted.stat.mode;
-        let words = format!("{path} has the mode {found:04o}, not {mode:04o}");
-        return Err(with_remedy(Error::Profile(words), writable, service));
+        return Err(otherwise(format!(
+            "has the mode {found:04o}, not {mode:04o}"
+        )));
     }
     if !writable.untrusted && !is_trusted(&granted.stat, service) {
         return Err(Error::Profile(format!(
@@ -127,32 +179,4 @@ fn judge(
 
 pub fn is_trusted(stat: &Stat, service: &Service) -> bool {
     (stat.uid == 0 || stat.uid == service.user.uid) && stat.mode & 0o022 == 0
-}
-
-fn name_of(writable: &Writable) -> &str {
-    writable.owner.as_deref().unwrap_or("root")
-}
-
-/// The command that makes the directory as the profile wants it, where it says how.
-fn with_remedy(error: Error, writable: &Writable, service: &Service) -> Error {
-    let (owner, path) = (name_of(writable), &writable.path);
-    let mode = match (writable.mode, &writable.owner) {
-        (None, None) => return error,
-        (mode, _) => mode.unwrap_or(0o755),
-    };
-    // The service gets into a directory of another's by its group, where others can't.
-    let group = match mode & 0o011 == 0o010 && !is_user(owner, service) {
-        true => format!(" -g {}", service.gid),
-        false => String::new(),
-    };
-    match error {
-        Error::Profile(words) => Error::Profile(format!(
-            "{words}; run: install -d -o {owner}{group} -m {mode:04o} {path}"
-        )),
-        other => other,
-    }
-}
-
-fn is_user(name: &str, service: &Service) -> bool {
-    name == service.user.name || name == service.user.uid.to_string()
 }

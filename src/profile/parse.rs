@@ -73,6 +73,16 @@ pub fn includes(source: &Source) -> Vec<String> {
         .collect()
 }
 
+/// The text that a file itself says by a key at its top, whatever it includes. Best effort, like [`includes`].
+pub fn own(source: &Source, key: &str) -> Option<String> {
+    if source.text.len() > FILE_BYTES {
+        return None;
+    }
+    let (table, _) = DeTable::parse_recoverable(&source.text);
+    let value = table.get_ref().get(key)?;
+    value.get_ref().as_str().map(str::to_owned)
+}
+
 impl Profile {
     /// The profile that `main` and what it includes say together, or everything that is wrong.
     pub fn from_sources(
@@ -122,6 +132,8 @@ struct Reader<'a> {
     source: &'a Source,
     standing: Standing,
     instance: Option<&'a str>,
+    /// Whether the file being read tells what the profile is: it names the program, or is the profile's own.
+    tells_what_it_is: bool,
     profile: Profile,
     found: Vec<Diagnostic>,
     syntax_is_sound: bool,
@@ -156,6 +168,7 @@ impl<'a> Reader<'a> {
             source: main,
             standing: Standing::Main,
             instance,
+            tells_what_it_is: true,
             profile: defaults(),
             found: Vec::new(),
             syntax_is_sound: true,
@@ -240,6 +253,8 @@ impl<'a> Reader<'a> {
             self.error(span, error.message().trim_end().replace('\n', ", "));
         }
         self.broken_lines = broken;
+        let names_program = table.get_ref().get("program").is_some();
+        self.tells_what_it_is = names_program || standing == Standing::Main;
         self.table("", table.get_ref());
     }
 

@@ -133,7 +133,7 @@ const MOUNTS: &str = "[root] says what is mounted";
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     now(("", "description"), "string", "\"\"", "\"a web server\"",
-        "One line for people."),
+        "One line for people. Of the profiles in include, one that names no program doesn't hand its own on."),
     now(("", "include"), "list of strings", "[]", "[\"base\"]",
         "Profiles that are merged below this one, each once: their lists come first, their tables merge by key, and this profile's scalars replace theirs. Shipped to be included are base, dns, syslog, timezone, tls and users."),
     now(("", "program"), "string", "none", "\"/bin/echo\"",

@@ -38,6 +38,37 @@ fn list_and_show_tell_of_a_running_instance_and_stop_returns_when_it_is_gone() {
 }
 
 #[test]
+fn that_an_instance_is_not_running_is_an_answer_of_show_and_a_slip_to_the_other_verbs() {
+    let fixture = Fixture::with("absent", "args = [\"-c\", \"sleep 100\"]", "");
+    let name = fixture.name.as_str();
+    let words = format!("jailrunctl: {name}: the instance {name} isn't running");
+    for verb in [
+        &["enter", name][..],
+        &["stop", name],
+        &["why", name, "/etc"],
+        &["check", "--capsicum", name],
+    ] {
+        let output = ctl(verb);
+        let told = String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_string();
+        assert_eq!(
+            (output.status.code(), told),
+            (Some(64), words.clone()),
+            "{verb:?}"
+        );
+    }
+    assert_eq!(ctl(&["show", name]).status.code(), Some(1));
+    detached(&fixture);
+    // The status 1 would say that something remains.
+    let report = ctl(&["check", "--capsicum", name]);
+    assert_eq!(report.status.code(), Some(64), "{report:?}");
+    assert_eq!(ctl(&["show", name]).status.code(), Some(0));
+    assert!(ctl(&["stop", name]).status.success());
+    fixture.nothing_is_left();
+}
+
+#[test]
 fn what_is_entered_is_the_services_user_in_its_jail_and_ends_with_it() {
     let fixture = Fixture::with("entered", "args = [\"-c\", \"sleep 100\"]", "");
     detached(&fixture);
@@ -121,6 +152,62 @@ fn a_package_that_is_not_installed_fails_no_check_of_all_profiles() {
     assert_eq!(checked.status.code(), Some(78));
     assert!(!said(checked).contains(words));
     sh(&format!("rm {own} {packages}/jrtest-absent.toml"));
+    fixture.nothing_is_left();
+}
+
+#[test]
+fn a_package_whose_directories_nobody_made_yet_fails_no_check_of_all_and_starts_once_they_are_made()
+{
+    let fixture = Fixture::new("unmade", "");
+    let packages = "/usr/local/share/jailrun/profiles";
+    let (above, data) = ("/var/spool/jrtest-unset", "/var/spool/jrtest-unset/files");
+    let text = format!(
+        "program = \"/bin/sh\"\nargs = [\"-c\", \"echo x >{data}/y\"]\nuser = \"nobody\"\n\
+         [root]\nrw = [\"{data}\"]\n[capsicum]\nmode = \"off\"\n"
+    );
+    std::fs::create_dir_all(packages).unwrap();
+    std::fs::write(format!("{packages}/jrtest-unset.toml"), text).unwrap();
+    let all = || said(ctl(&["check"]));
+    let commands = format!(
+        "install -d -o root -g wheel -m 0750 {above} && install -d -o nobody -m 0750 {data}"
+    );
+    let words = format!("{above}: No such file or directory; run: {commands}");
+    let line = format!("jrtest-unset: not set up here: {words}");
+    let found = all();
+    assert!(found.lines().any(|found| found == line), "{found}");
+    let refused = format!("jrtest-unset: {words}");
+    let asked = ctl(&["check", "jrtest-unset"]);
+    assert_eq!((asked.status.code(), said(asked)), (Some(78), refused));
+    // One that others can write is there.
+    sh(&format!("install -d -m 0777 {above}"));
+    let found = all();
+    let open = format!("jrtest-unset: {above} is writable by others than root");
+    assert!(found.lines().any(|line| line == open), "{found}");
+    sh(&format!("rmdir {above}; {commands}"));
+    assert!(all().lines().any(|line| line == "jrtest-unset: good"));
+    let run = Command::new(INSTALLED).arg("jrtest-unset").status();
+    assert!(run.unwrap().success());
+    assert_eq!(sh(&format!("cat {data}/y; rm -r {above}")), "x");
+    sh(&format!("rm {packages}/jrtest-unset.toml"));
+    fixture.nothing_is_left();
+}
+
+/// It is a reaper, and what goes into the background stays its descendant: jailrun(8) says so.
+#[test]
+fn timeout_waits_for_a_detached_service_as_for_every_daemon_and_in_the_foreground_for_none() {
+    let fixture = Fixture::with("timeout", "args = [\"-c\", \"sleep 100\"]", "");
+    let launch = format!("{INSTALLED} -d {}", fixture.name);
+    let under = |options: &str, what: &str| {
+        sh(&format!(
+            "timeout {options} 3 {what} </dev/null >/dev/null 2>&1; echo $?"
+        ))
+    };
+    assert_eq!(under("", "daemon sleep 100"), "124");
+    assert_eq!(under("", &launch), "124");
+    until("the end", || !jail_lives(&fixture.jail()));
+    assert_eq!(under("--foreground", &launch), "0");
+    assert!(jail_lives(&fixture.jail()));
+    assert!(ctl(&["stop", &fixture.name]).status.success());
     fixture.nothing_is_left();
 }
 

@@ -125,7 +125,7 @@ fn what_capability_mode_would_refuse_is_reported_with_the_line_that_grants_it() 
     stop(&fixture);
     assert!(!std::fs::exists(file(&fixture)).unwrap());
     let gone = report(&fixture);
-    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    assert_eq!(gone.status.code(), Some(64), "{gone:?}");
     fixture.nothing_is_left();
 }
 

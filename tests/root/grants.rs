@@ -90,7 +90,7 @@ fn a_writable_directory_must_have_the_owner_and_mode_that_are_asked_for() {
         ),
         (
             ", mode = \"0700\"",
-            "/var/log/www has the mode 0750, not 0700; run: install -d -o root -m 0700 /var/log/www",
+            "/var/log/www has the mode 0750, not 0700; run: install -d -o www -m 0700 /var/log/www",
         ),
         (
             ", owner = \"root\", mode = \"0750\"",
@@ -107,7 +107,7 @@ fn a_writable_directory_must_have_the_owner_and_mode_that_are_asked_for() {
     );
     assert_eq!(
         refusal(&world, &rw("")),
-        "/var/log/www: No such file or directory"
+        "/var/log/www: No such file or directory; run: install -d -o www -m 0750 /var/log/www"
     );
 }
 
@@ -142,7 +142,7 @@ fn a_mount_point_in_a_granted_tree_must_be_there_where_root_alone_writes() {
     for (lines, words) in [
         (
             tmpfs("ro = [\"/srv/www\"]", "/srv/www/none"),
-            "/srv/www/none: No such file or directory",
+            "/srv/www/none: No such file or directory; run: install -d /srv/www/none",
         ),
         // The service could put a link in the place of sub, and have the host's /etc covered.
         (

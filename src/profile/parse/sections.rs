@@ -107,10 +107,14 @@ impl Reader<'_> {
     fn assign_top(&mut self, key: &'static schema::Key, value: &Value<'_>) {
         use Percent::{Instance, Plain, Refused};
         match key.name {
-            "description" => replace(
-                self.one(key, value, Plain, values::line),
-                &mut self.profile.description,
-            ),
+            "description" => {
+                let line = self.one(key, value, Plain, values::line);
+                // A part says what the part is.
+                replace(
+                    line.filter(|_| self.tells_what_it_is),
+                    &mut self.profile.description,
+                );
+            }
             // Followed before any file was read; only the names are checked here.
             "include" => drop(self.list(key, value, Refused, values::name)),
             "program" => fill(
