@@ -44,7 +44,11 @@ pub const EXCUSES: &[(&str, &str)] = &[
         "in the quick way the kernel asks for one first, in the other for the other",
     ),
     (
-        "which error refuses to rename or remove a link with a slash behind it, in a directory that may not be written to",
+        "what pathconf(2) says of access control lists",
+        "that there are none: nothing in capability mode gets at them by path",
+    ),
+    (
+        "which error refuses to rename or remove a link or a file with a slash behind it, in a directory that may not be written to",
         "in the quick way the kernel follows the link first, in the other it asks for the directory: called at random without the slash",
     ),
     (

@@ -56,21 +56,25 @@ fn is_barred(start: c_int, path: &Name) -> bool {
         }
         end = path[..slash].trim_end_matches('/').rfind('/');
     }
-    false
+    !path.starts_with('/') && is_closed_itself(start)
 }
 
 fn is_closed(start: c_int, directory: &CStr) -> bool {
     const O_PATH: c_int = 0x40_0000;
     let flags = O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     let fd = unsafe { libc::openat(start, directory.as_ptr(), flags) };
-    if fd < 0 {
-        return false;
+    let is_closed = is_closed_itself(fd);
+    if fd >= 0 {
+        unsafe { libc::close(fd) };
     }
+    is_closed
+}
+
+fn is_closed_itself(fd: c_int) -> bool {
     let (mut there, mut closed): (libc::stat, libc::stat) = unsafe { std::mem::zeroed() };
     let is_known = unsafe {
         libc::fstat(fd, &raw mut there) == 0 && libc::stat(CLOSED.as_ptr(), &raw mut closed) == 0
     };
-    unsafe { libc::close(fd) };
     is_known && (there.st_dev, there.st_ino) == (closed.st_dev, closed.st_ino)
 }
 
