@@ -82,6 +82,11 @@ impl Permit {
         self.wish.by_link
     }
 
+    /// A command of an rc.d script while its service runs, `nginx -t`.
+    pub fn is_beside(&self) -> bool {
+        self.is_linked() && self.is_one_off()
+    }
+
     /// Not the service itself: no lock of its name, no pidfile, no restart.
     pub fn is_one_off(&self) -> bool {
         self.wish.command.is_some()

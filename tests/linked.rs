@@ -177,8 +177,16 @@ fn a_command_beside_the_running_service_is_a_one_off_with_its_own_status() {
 
 #[test]
 fn a_command_beside_the_running_service_may_write_what_that_writes_and_nobody_else_may() {
+    beside(None);
+    beside(Some("main"));
+}
+
+/// Beside an instance, or the profile itself.
+fn beside(instance: Option<&str>) {
     let mut before = host("", Behaviour::Daemonise);
     let text = PROFILE.replace("ro = [\"/bin\"]", "ro = [\"/bin\"]\nrw = [\"/var/db/web\"]");
+    let text =
+        format!("{text}[[listen]]\nname = \"http\"\nproto = \"tcp\"\naddr = \"127.0.0.1:80\"\n");
     before.dir("/var/db/web", 0o755, 80, 80);
     for name in ["web", "other"] {
         let file = format!("{PLACE}/{name}.toml");
@@ -187,23 +195,31 @@ fn a_command_beside_the_running_service_may_write_what_that_writes_and_nobody_el
             .remove(&file)
             .file(&file, 0o644, 0, 0, text.as_bytes());
     }
+    let called = |arguments: &[&str]| Request {
+        instance: instance.map(str::to_string),
+        ..called(arguments)
+    };
+    let label = instance.map_or("web".to_string(), |instance| format!("web-{instance}"));
+    let state = format!("/var/run/jailrun/{label}");
     // Its journal, as it is while the service runs.
     let waits = as_root(&called(&[]), &before);
     let waits = waits.calls.iter().filter(|call| call.name == "kevent_wait");
     let last = waits.map(|call| call.number).max().unwrap();
     let journal = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&journal);
+    let file = format!("{state}/journal");
+    let name = file.clone();
     let look: Meddler = Arc::new(move |world: &mut World| {
-        *seen.lock().unwrap() = world.content("/var/run/jailrun/web/journal").unwrap();
+        *seen.lock().unwrap() = world.content(&name).unwrap();
     });
     let faults = Faults::none().meddle(last, look);
     launch(&called(&[]), &Start::root(), &before, faults);
     let journal = journal.lock().unwrap();
     assert!(!journal.is_empty());
     let mut during = before.clone();
-    during.dir("/var/run/jailrun/web", 0o700, 0, 0);
-    during.file("/var/run/jailrun/web/journal", 0o600, 0, 0, &journal);
-    during.lock_elsewhere("/var/run/jailrun/web/journal");
+    during.dir(&state, 0o700, 0, 0);
+    during.file(&file, 0o600, 0, 0, &journal);
+    during.lock_elsewhere(&file);
     during.behaviour("/bin/sh", Behaviour::Exit(0));
     let report = as_root(&called(&["-t"]), &during);
     assert_eq!(
@@ -212,18 +228,28 @@ fn a_command_beside_the_running_service_may_write_what_that_writes_and_nobody_el
         "{:?}",
         report.world.stderr
     );
+    let executed = &report.world.executed[0];
+    assert!(executed.jail_name.starts_with("jailrun-web+"));
+    // It gets no socket of the service's, and is told which addresses they have.
+    let taken = "JAILRUN_TAKEN=tcp:127.0.0.1:80".to_string();
     assert!(
-        report.world.executed[0]
-            .jail_name
-            .starts_with("jailrun-web+")
+        executed.environment.contains(&taken),
+        "{:?}",
+        executed.environment
     );
+    assert!(executed.fds.iter().all(|(number, _)| *number <= 2));
     let other = Request {
         profile: "other".to_string(),
         ..called(&[])
     };
     let report = as_root(&other, &during);
     assert_eq!(report.ending, Ending::Exited(75));
-    assert!(report.world.stderr[0].contains("the instance web writes /var/db/web"));
+    let words = format!("the instance {label} writes /var/db/web");
+    assert!(
+        report.world.stderr[0].contains(&words),
+        "{:?}",
+        report.world.stderr
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub const DIRS: &str = "JAILRUN_DIRS";
 pub const RTLD: &str = "JAILRUN_RTLD";
 pub const SHIM: &str = "JAILRUN_SHIM";
 pub const LISTEN: &str = "JAILRUN_LISTEN";
+pub const TAKEN: &str = "JAILRUN_TAKEN";
 pub const CWD: &str = "JAILRUN_CWD";
 pub const LOG: &str = "JAILRUN_LOG";
 pub const KILL_CHILDREN: &str = "JAILRUN_KILL_CHILDREN";
@@ -16,11 +17,12 @@ pub const LIBRARIES: &str = "LD_LIBRARY_PATH_FDS";
 pub const PRELOAD: &str = "LD_PRELOAD_FDS";
 
 /// All of them: a program that is executed gets these from us, whatever its environment says.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     DIRS,
     RTLD,
     SHIM,
     LISTEN,
+    TAKEN,
     CWD,
     LOG,
     KILL_CHILDREN,
@@ -48,6 +50,8 @@ pub struct Handoff<'a> {
     /// None at all: no capability mode, and only `bind` is translated.
     pub trees: Few<Tree<'a>, MOST>,
     pub listeners: Few<Listener<'a>, MOST>,
+    /// Addresses that the running service has, of a command beside it.
+    pub taken: Few<Address<'a>, MOST>,
     /// rtld's, which it opens libraries in at any time, and what it was told to load first.
     pub libraries: Few<i32, MOST>,
     pub rtld: Option<i32>,
@@ -62,6 +66,7 @@ impl Handoff<'_> {
         Self {
             trees: Few::new(),
             listeners: Few::new(),
+            taken: Few::new(),
             libraries: Few::new(),
             rtld: None,
             shim: None,
@@ -93,6 +98,10 @@ pub fn read<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Handoff<'a>, &
             .push(listener)
             .then_some(())
             .ok_or(LISTEN)?;
+    }
+    for line in lines(get(TAKEN)) {
+        let address = address_of(line).ok_or(TAKEN)?;
+        handoff.taken.push(address).then_some(()).ok_or(TAKEN)?;
     }
     for name in [LIBRARIES, PRELOAD] {
         let value = get(name).unwrap_or_default();
@@ -193,6 +202,7 @@ mod tests {
                 LISTEN,
                 "3=tcp:127.0.0.1:80\n4=tcp:[::1]:80\n5=udp:0.0.0.0:53\n6=unix:/run/a b",
             ),
+            (TAKEN, "tcp:127.0.0.1:81\nunix:/run/c"),
             (LIBRARIES, "902:903"),
             (PRELOAD, "904"),
             (RTLD, "905"),
@@ -219,6 +229,13 @@ mod tests {
         assert_eq!(
             listeners,
             expected.map(|(fd, address)| Listener { fd, address })
+        );
+        assert_eq!(
+            handoff.taken.iter().copied().collect::<Vec<_>>(),
+            [
+                Address::Tcp(address("127.0.0.1:81")),
+                Address::Unix(b"/run/c")
+            ]
         );
         assert_eq!(
             handoff.libraries.iter().copied().collect::<Vec<_>>(),
@@ -254,6 +271,8 @@ mod tests {
             (LISTEN, "3=sctp:127.0.0.1:80"),
             (LISTEN, "3=tcp:localhost:80"),
             (LISTEN, "3=unix:relative"),
+            (TAKEN, "3=tcp:127.0.0.1:80"),
+            (TAKEN, "tcp:localhost:80"),
             (LIBRARIES, "a"),
             (PRELOAD, "4,5"),
             (RTLD, "four"),

@@ -21,8 +21,10 @@ fn shim_path() -> String {
 pub fn shim<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<Option<String>, Error> {
     let profile = permit.profile();
     let capsicum = profile.capsicum;
-    // Without capability mode it only hands sockets out, and a one-off command has none.
-    if !capsicum.preopen || (capsicum.mode != Mode::Enforce && permit.is_one_off()) {
+    // Without capability mode it only hands sockets out, and a one-off command has none. Beside the service it
+    // has to be told that they are taken.
+    let has_none = permit.is_one_off() && !(permit.is_beside() && !profile.listen.is_empty());
+    if !capsicum.preopen || (capsicum.mode != Mode::Enforce && has_none) {
         return Ok(None);
     }
     let path = shim_path();

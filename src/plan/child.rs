@@ -189,6 +189,9 @@ fn environment(
     let own = host.environment.iter();
     let mut all: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
     all.extend(socket::variables(sockets, FIRST));
+    let taken = socket::taken(&profile.listen).filter(|_| permit.is_beside());
+    let is_told = !sockets.is_empty() || taken.is_some();
+    all.extend(taken);
     match (capability, profile.capsicum.mode) {
         (Some(capability), _) => {
             all.extend(capability.environment.iter().cloned());
@@ -197,7 +200,7 @@ fn environment(
                 all.push("JAILRUN_KILL_CHILDREN=1".to_string());
             }
         }
-        (None, Mode::Off | Mode::Report) if !sockets.is_empty() => {
+        (None, Mode::Off | Mode::Report) if is_told => {
             all.extend(host.shim.iter().map(|shim| format!("LD_PRELOAD={shim}")));
         }
         (None, _) => {}

@@ -355,8 +355,10 @@ impl Plan {
             label: label.to_string(),
             may_be_root: profile.jail.allow.iter().any(|word| word == "suser"),
             supervise: profile.supervise.clone(),
-            beside: (permit.is_linked() && permit.is_one_off())
-                .then(|| label.split('+').next().unwrap_or(label).to_string()),
+            beside: permit.is_beside().then(|| {
+                let name = label.split('+').next().unwrap_or(label);
+                self::label(name, permit.instance(), None)
+            }),
             writes: profile
                 .root
                 .rw

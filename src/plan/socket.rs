@@ -45,12 +45,26 @@ impl Socket {
 
     /// As the shim reads it: what the program binds, and what it gets instead.
     pub fn as_translated(&self) -> String {
-        match self.kind {
-            SocketKind::Tcp | SocketKind::Tcp6 => format!("tcp:{}", self.address),
-            SocketKind::Udp | SocketKind::Udp6 => format!("udp:{}", self.address),
-            _ => format!("unix:{}", self.address),
-        }
+        translated(self.kind, &self.address)
     }
+}
+
+fn translated(kind: SocketKind, address: &SocketAddress) -> String {
+    match kind {
+        SocketKind::Tcp | SocketKind::Tcp6 => format!("tcp:{address}"),
+        SocketKind::Udp | SocketKind::Udp6 => format!("udp:{address}"),
+        _ => format!("unix:{address}"),
+    }
+}
+
+/// The variable that tells a command beside the running service which addresses that has. What it binds, to see
+/// whether it could, is in use, as it would be without a jail.
+pub fn taken(listen: &[Listen]) -> Option<String> {
+    let all: Vec<String> = listen
+        .iter()
+        .map(|listen| translated(listen.kind, &listen.address))
+        .collect();
+    (!all.is_empty()).then(|| format!("JAILRUN_TAKEN={}", all.join("\n")))
 }
 
 fn word(kind: SocketKind) -> &'static str {

@@ -55,7 +55,7 @@ impl<'a, K: Kernel> Service<'a, K> {
             plumbing,
             front: job.front,
             forking: job.permit.profile().forking,
-            is_beside: job.permit.is_linked() && job.permit.is_one_off(),
+            is_beside: job.permit.is_beside(),
             ports,
             too_late: None,
         }

@@ -160,6 +160,41 @@ fn a_cleanvar_while_it_runs_leaves_status_reload_and_stop_as_they_were() {
 }
 
 #[test]
+fn a_configuration_is_tested_beside_the_service_in_capability_mode_whose_ports_are_taken() {
+    let Some(mut host) = Host::with(&NGINX) else {
+        return;
+    };
+    let path = "/usr/local/etc/nginx/nginx.conf";
+    let text = std::fs::read_to_string(path).unwrap();
+    host.change(path, &text.replace(" 8080;", " 80;"));
+    let said = ctl(&["wrap", "nginx", "--profile", "nginx-capsicum"]);
+    assert_eq!(said.status, 0, "{}", said.text);
+    host.does("start");
+    let jail = sh("jls jid");
+    assert!(!jail.is_empty());
+    for verb in ["configtest", "reload"] {
+        host.does(verb);
+        assert_eq!(sh("jls jid"), jail, "{verb}");
+    }
+    host.change(path, &text.replace(" 8080;", " 81;"));
+    let said = host.verb("configtest");
+    let words = "bind() to 0.0.0.0:81 failed (49: Can't assign requested address)";
+    assert!(
+        said.status == 1 && said.text.contains(words),
+        "{}",
+        said.text
+    );
+    host.change(path, &text.replace(" 8080;", " 80;"));
+    host.does("restart");
+    assert_ne!(sh("jls jid"), jail);
+    host.does("stop");
+    host.is_stopped();
+    std::fs::write(path, text).unwrap();
+    host.unwrap();
+    host.leaves_nothing();
+}
+
+#[test]
 fn a_configuration_is_tested_beside_the_service_and_a_broken_one_is_told_and_stops_nothing() {
     let Some(mut host) = Host::with(&NGINX) else {
         return;

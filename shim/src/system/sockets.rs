@@ -130,20 +130,33 @@ fn waiting(state: &state::State, socket: c_int, asked: &Asked<'_>) -> Option<c_i
     let kind = option(socket, SOL_SOCKET, SO_TYPE);
     let mut listeners = state.handoff().listeners.iter();
     let listener = listeners.find(|listener| {
-        let is_address = match (listener.address, asked) {
-            (Address::Tcp(held), Asked::Inet(wanted)) => {
-                kind == Some(SOCK_STREAM) && is_meant(held, *wanted)
-            }
-            (Address::Udp(held), Asked::Inet(wanted)) => {
-                kind == Some(SOCK_DGRAM) && is_meant(held, *wanted)
-            }
-            (Address::Unix(held), Asked::Unix(path)) => is_path(held, path),
-            _ => false,
-        };
         // A number of the environment's that isn't this socket any more is nobody's.
-        is_address && option(listener.fd, SOL_SOCKET, SO_TYPE) == kind
+        is_of(listener.address, kind, asked) && option(listener.fd, SOL_SOCKET, SO_TYPE) == kind
     });
     listener.map(|listener| listener.fd)
+}
+
+fn is_of(address: Address<'_>, kind: Option<c_int>, asked: &Asked<'_>) -> bool {
+    match (address, asked) {
+        (Address::Tcp(held), Asked::Inet(wanted)) => {
+            kind == Some(SOCK_STREAM) && is_meant(held, *wanted)
+        }
+        (Address::Udp(held), Asked::Inet(wanted)) => {
+            kind == Some(SOCK_DGRAM) && is_meant(held, *wanted)
+        }
+        (Address::Unix(held), Asked::Unix(path)) => kind.is_some() && is_path(held, path),
+        _ => false,
+    }
+}
+
+/// Whether the running service has this address, beside which the program is.
+fn is_taken(state: &state::State, socket: c_int, asked: &Asked<'_>) -> bool {
+    let mut taken = state.handoff().taken.iter().peekable();
+    if taken.peek().is_none() {
+        return false;
+    }
+    let kind = option(socket, SOL_SOCKET, SO_TYPE);
+    taken.any(|address| is_of(*address, kind, asked))
 }
 
 fn is_path(held: &[u8], path: &[u8]) -> bool {
@@ -292,6 +305,9 @@ export! {
                 raw::set_errno(before);
             }
             return adopted;
+        }
+        if is_taken(state, socket, &asked) {
+            return raw::fail(EADDRINUSE);
         }
         if !state.is_confined() {
             return raw::bind(socket, address, length) as c_int;

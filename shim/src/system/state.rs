@@ -22,7 +22,7 @@ type Guarded = Few<c_int, 256>;
 pub struct State {
     handoff: Handoff<'static>,
     /// `NAME=value` of each variable, in `WORDS`, for programs that are executed.
-    variables: Few<&'static [u8], 9>,
+    variables: Few<&'static [u8], 10>,
     /// JAILRUN_LISTEN as it is for those, where it is another.
     listen: [u8; 4096],
     listen_length: usize,

@@ -258,7 +258,8 @@ fn serve(mode: Mode, port: u16) {
     let launch = Launch::new(mode, &library).listen(&format!("tcp:{address}"));
     let launch = launch
         .set("SUBJECT", "serve")
-        .set("SUBJECT_ADDRESS", &address);
+        .set("SUBJECT_ADDRESS", &address)
+        .set("JAILRUN_TAKEN", &format!("tcp:127.0.0.1:{}", port + 2));
     let program = std::env::current_exe().unwrap();
     let clients = std::thread::Builder::new().spawn(move || {
         let mut answers = String::new();
@@ -284,7 +285,8 @@ fn serve(mode: Mode, port: u16) {
         "0"
     };
     let expected = format!(
-        "bind: 0\nlisten: 0\nflags: 1\nnonblocking: 4\nbind elsewhere: {elsewhere}\nready\n"
+        "bind: 0\nlisten: 0\nflags: 1\nnonblocking: 4\nbind elsewhere: {elsewhere}\n\
+         bind what is taken: error 48\nready\n"
     );
     assert_eq!(ended.output, expected, "{}", ended.errors);
 }
