@@ -165,6 +165,12 @@ fn a_program_that_is_absent_is_told_from_one_that_is_refused() {
 
 /// Of each kind that a profile can want, with the commands that make it.
 const UNMADE: &[(&str, &str)] = &[
+    // What a shell is given is one word.
+    (
+        "ro = [\"/srv/a b\"]\nrw = [\"/var/db/it's;x\"]",
+        "/srv/a b, /var/db/it's;x: No such file or directory; run: install -d -o www -m 0750 '/var/db/it'\\''s;x'; \
+         where a directory is meant: install -d '/srv/a b'",
+    ),
     (
         "ro = [\"/srv/nowhere\"]",
         "/srv/nowhere: No such file or directory; where a directory is meant: install -d /srv/nowhere",
@@ -254,6 +260,10 @@ fn what_is_there_and_not_trusted_is_refused_whatever_else_is_not_there_yet() {
         (
             format!("{nowhere}, \"/srv/dangling\"]"),
             "/srv/gone: No such file or directory",
+        ),
+        (
+            format!("{nowhere}]\n[root.files]\n\"/srv/open/copy\" = \"host\""),
+            "files: /srv/open is writable by others than root",
         ),
         (
             format!("{nowhere}, \"/srv/theirs\"]"),

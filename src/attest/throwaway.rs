@@ -35,15 +35,13 @@ pub fn live<K: Attack>(
     caller: &Caller,
 ) -> Result<(Profile, Attested), Error> {
     let (permit, _, plan) = plan_of(kernel, label, caller)?;
+    // First: who is told to stop has taken the rest back then.
+    let ears = Ears::open(kernel, None);
+    let mut ears = ears.map_err(|failure| Error::step("listen for orders", failure))?;
     let facts = Facts::gather(kernel, permit.profile())?;
     let target = facts.target(&plan, permit.profile(), None);
-    let outcome = Ears::open(kernel, None)
-        .map_err(|failure| Error::step("listen for orders", failure))
-        .and_then(|mut ears| {
-            let found = attempts(kernel, &mut ears, target, permit.profile());
-            ears.close(kernel);
-            found
-        });
+    let outcome = attempts(kernel, &mut ears, target, permit.profile());
+    ears.close(kernel);
     facts.release(kernel)?;
     let found = outcome?;
     let leftovers = Vec::new();
@@ -197,9 +195,9 @@ fn session<K: Attack>(
     let released = turn.map_or(Ok(()), |turn| turn.release(kernel));
     begun.map_err(step)?;
     released.map_err(plainly)?;
+    let mut ears = Ears::open(kernel, None).map_err(step)?;
     let facts = Facts::gather(kernel, permit.profile()).map_err(plainly)?;
     let rules = host.rctl;
-    let mut ears = Ears::open(kernel, None).map_err(step)?;
     let outcome = held(kernel, &plan, &mut journal, &mut ears, |kernel, ears| {
         let target = facts.target(&plan, permit.profile(), Some(rules));
         attempts(kernel, ears, target, permit.profile())
@@ -267,9 +265,17 @@ struct Facts {
     foreign: Vec<IpAddr>,
     sockets: Vec<Fd>,
     listeners: Vec<SocketAddr>,
-    segment: Option<i32>,
+    segment: Option<Segment>,
     other: OwnedJail,
     outside: crate::kernel::Pid,
+}
+
+/// Of System V shared memory.
+#[derive(Clone, Copy)]
+struct Segment {
+    id: i32,
+    /// It goes with the last process that has it, and isn't anybody's to take back.
+    is_removed: bool,
 }
 
 impl Facts {
@@ -289,29 +295,40 @@ impl Facts {
             IpAddr::V6(address) => address.is_unicast_link_local(),
             IpAddr::V4(_) => false,
         };
-        let foreign = all.iter().map(|alias| alias.address);
+        let all: Vec<IpAddr> = all.iter().map(|alias| alias.address).collect();
+        let foreign = all.iter().copied();
         let foreign = foreign
             .filter(|address| !own.contains(address) && !is_link_local(address))
             .collect();
         let outside = kernel.getpid();
-        let segment = segment(kernel, outside.0).map_err(step)?;
+        // The segment last: it alone may have to be taken back.
         let other = other(kernel, outside.0).map_err(step)?;
-        let mut facts = Facts {
-            foreign,
-            sockets: Vec::new(),
-            listeners: Vec::new(),
-            segment,
-            other,
-            outside,
-        };
-        for address in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
-            // A host without one of the families has nobody to be reached there.
-            if let Ok((socket, listener)) = listen(kernel, address) {
-                facts.sockets.push(socket);
-                facts.listeners.push(listener);
+        let (mut sockets, mut listeners) = (Vec::new(), Vec::new());
+        let is_asked = kernel.cannot_show("host-loopback").is_none();
+        let both = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        for address in both.into_iter().filter(|_| is_asked) {
+            match listen(kernel, address) {
+                Ok((socket, listener)) => {
+                    sockets.push(socket);
+                    listeners.push(listener);
+                }
+                // There it may be a service that keeps us from it, by all the ports.
+                Err(failure) if all.contains(&address) => {
+                    let what = format!("listen on {address}, to be reached from inside or not");
+                    return Err(Error::step(what, failure));
+                }
+                // A host without one of the families has nobody to be reached there.
+                Err(_) => {}
             }
         }
-        Ok(facts)
+        Ok(Facts {
+            foreign,
+            sockets,
+            listeners,
+            segment: segment(kernel, outside.0).map_err(step)?,
+            other,
+            outside,
+        })
     }
 
     /// `rules`: whether rctl rules were added; `None` where that is nobody's business.
@@ -347,7 +364,7 @@ impl Facts {
             mounts: inside.collect(),
             foreign: self.foreign.clone(),
             listeners: self.listeners.clone(),
-            segment: self.segment,
+            segment: self.segment.map(|segment| segment.id),
             other: self.other.id,
             passed: None,
             is_throwaway: rules.is_some(),
@@ -358,8 +375,8 @@ impl Facts {
 
     fn release<K: Attack>(self, kernel: &mut K) -> Result<(), Error> {
         let step = |failure| Error::step("take the host's side back", failure);
-        if let Some(segment) = self.segment {
-            kernel.shm_remove(segment).map_err(step)?;
+        if let Some(segment) = self.segment.filter(|segment| !segment.is_removed) {
+            kernel.shm_remove(segment.id).map_err(step)?;
         }
         kernel.close(self.other.descriptor).map_err(step)?;
         for socket in self.sockets {
@@ -370,12 +387,27 @@ impl Facts {
 }
 
 /// ENOSYS: this kernel has no such memory, and then there is none to be found.
-fn segment<K: Attack>(kernel: &mut K, pid: i32) -> Result<Option<i32>, Failure> {
-    match kernel.shmget(0x6a72_0000 ^ pid) {
-        Ok(segment) => Ok(Some(segment)),
-        Err(failure) if failure.errno == Errno::ENOSYS => Ok(None),
-        Err(failure) => Err(failure),
+fn segment<K: Attack>(kernel: &mut K, pid: i32) -> Result<Option<Segment>, Failure> {
+    let id = match kernel.shmget(0x6a72_0000 ^ pid) {
+        Ok(id) => id,
+        Err(failure) if failure.errno == Errno::ENOSYS => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    match removed(kernel, id) {
+        Err(failure) => kernel.shm_remove(id).and(Err(failure)),
+        Ok(is_removed) => Ok(Some(Segment { id, is_removed })),
     }
+}
+
+/// Attached and removed at once, so that it outlives us by no kill, and is nobody's to remove before it is looked
+/// for. Not where a host has set that what is removed is found by nobody, inside or outside.
+fn removed<K: Attack>(kernel: &mut K, id: i32) -> Result<bool, Failure> {
+    if kernel.sysctl_int("kern.ipc.shm_allow_removed").ok() != Some(1) {
+        return Ok(false);
+    }
+    kernel.shm_attach(id)?;
+    kernel.shm_remove(id)?;
+    kernel.shm_stat(id).map(|()| true)
 }
 
 /// A jail in which nobody is: it goes with its only descriptor.

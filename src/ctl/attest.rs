@@ -156,8 +156,8 @@ pub mod on {
             _ => "-",
         };
         let detail = match &found.verdict {
-            Verdict::Listed(reason) => format!("{} ({reason})", found.detail),
-            _ => found.detail.clone(),
+            Verdict::Listed(reason) => format!("{} ({reason})", shown(&found.detail)),
+            _ => shown(&found.detail),
         };
         format!(
             "{:<20} {:<15} {errno:<15} {detail}",
@@ -166,9 +166,18 @@ pub mod on {
         )
     }
 
+    /// For people: a service names its files as it likes, by lines of a report or by what terminals obey.
+    fn shown(detail: &str) -> String {
+        let all = detail.chars().map(|character| match character {
+            '"' | '\'' => character.to_string(),
+            other => other.escape_debug().to_string(),
+        });
+        all.collect()
+    }
+
     /// What it means, and what closes it.
     fn sentence(word: &str, found: &Found) -> String {
-        let (attempt, detail) = (found.attempt, &found.detail);
+        let (attempt, detail) = (found.attempt, shown(&found.detail));
         match &found.verdict {
             Verdict::Odd(errno) => format!(
                 "{word}: {} is refused in a way that nobody knows ({}): whether the service can {} is open",

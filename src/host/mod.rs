@@ -80,11 +80,12 @@ pub fn survey<K: Kernel>(
     let shim = capability::shim(kernel, permit)?;
     let mut walker = Walker::new(kernel);
     let closure = closure::look(&mut walker, permit, &service, purpose, shim.as_ref())?;
-    let sources = sources::look(&mut walker, profile, &service, &owners)?;
+    let (sources, unmade) = sources::look(&mut walker, profile, &service, &owners)?;
     let submounts = submounts::look(&mut walker, profile, &sources, &service)?;
     let contents = contents::make(&mut walker, profile, &service)?;
     drop(walker);
     let capable = capability::look(kernel, permit, closure.as_ref(), shim.as_ref())?;
+    unmade.told()?;
     Ok(Host {
         closure,
         capable,

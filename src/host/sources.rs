@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 
 pub type Sources = BTreeMap<String, Granted>;
 
-/// Everything that the profile names and that must be on the host, by the profile's own paths. What is there
-/// is judged before anything is said of what isn't: that a place is somebody else's is never hidden by what
-/// nobody has made yet.
+/// Everything that the profile names and that must be on the host, by the profile's own paths, and what of it
+/// isn't there. What is there is judged before that is told: that a place is somebody else's is never hidden by
+/// what nobody has made yet.
 pub fn look<K: Kernel>(
     walker: &mut Walker<'_, K>,
     profile: &Profile,
     service: &Service,
     owners: &BTreeMap<String, u32>,
-) -> Result<Sources, Error> {
+) -> Result<(Sources, Unmade), Error> {
     let mut sources = Sources::new();
     let mut unmade = Unmade::default();
     for path in &profile.root.ro {
@@ -63,7 +63,7 @@ pub fn look<K: Kernel>(
         }
     }
     points(walker, profile, &mut sources, &mut unmade)?;
-    unmade.told().map(|()| sources)
+    Ok((sources, unmade))
 }
 
 /// Masks, and what is mounted inside a granted tree: the place must be there already, and nobody but root

@@ -26,7 +26,7 @@ impl Unmade {
     /// What a profile reads: only its author knows whether it is a directory.
     pub fn readable(&mut self, component: String, path: &str) {
         self.missing(component);
-        self.either.push(path.to_string());
+        self.either.push(word(path));
     }
 
     pub fn writable(&mut self, component: String, writable: &Writable, service: &Service) {
@@ -39,7 +39,7 @@ impl Unmade {
     /// Where something is mounted over a tree of root's.
     pub fn point(&mut self, component: String, path: &str) {
         self.missing(component);
-        self.commands.push(format!("install -d {path}"));
+        self.commands.push(format!("install -d {}", word(path)));
     }
 
     /// Whoever serves the sockets makes their directory, and it isn't ours to say how.
@@ -92,7 +92,7 @@ fn enclosing(component: &str, writable: &Writable, service: &Service) -> Option<
     let (above, _) = writable.path.rsplit_once('/')?;
     let is_new = component == above || is_below(above, component);
     let is_shut = !is_root(owner(writable, service)) && !writable.untrusted;
-    (is_new && is_shut).then(|| format!("install -d -o root -g wheel -m 0750 {above}"))
+    (is_new && is_shut).then(|| format!("install -d -o root -g wheel -m 0750 {}", word(above)))
 }
 
 /// Where the profile doesn't say whose a directory is, it is the service's own.
@@ -114,7 +114,17 @@ pub fn command(writable: &Writable, service: &Service) -> String {
         false => String::new(),
     };
     format!(
-        "install -d -o {owner}{group} -m {mode:04o} {}",
-        writable.path
+        "install -d -o {}{group} -m {mode:04o} {}",
+        word(owner),
+        word(&writable.path)
     )
+}
+
+/// One word for a shell, whatever a path holds.
+fn word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:@%,".contains(letter);
+    match text.chars().all(is_plain) {
+        true => text.to_string(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }

@@ -69,6 +69,8 @@ pub trait Attack: Kernel {
     fn mlock(&mut self) -> Outcome<()>;
     /// shmget(2): the id of a new segment of one page, for everybody.
     fn shmget(&mut self, key: i32) -> Outcome<i32>;
+    /// shmat(2), for reading. Stays attached.
+    fn shm_attach(&mut self, segment: i32) -> Outcome<()>;
     /// shmctl(2), IPC_STAT.
     fn shm_stat(&mut self, segment: i32) -> Outcome<()>;
     /// shmctl(2), IPC_RMID.

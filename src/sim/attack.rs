@@ -215,6 +215,10 @@ impl Attack for Sim {
         self.call("shmget", || key.to_string(), |_, _| Ok(1))
     }
 
+    fn shm_attach(&mut self, segment: i32) -> Outcome<()> {
+        self.call("shm_attach", || segment.to_string(), |_, _| Ok(()))
+    }
+
     fn shm_stat(&mut self, segment: i32) -> Outcome<()> {
         let act = |world: &mut World, pid| world.attack_shm_stat(pid);
         self.call("shm_stat", || segment.to_string(), act)

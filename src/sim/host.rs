@@ -34,7 +34,7 @@ const SYSCTLS: &str = "kern.osreldate=1500068 kern.ostype=FreeBSD kern.osrelease
     kern.hostname=host.example hw.machine=amd64 kern.securelevel=-1 kern.racct.enable=1 net.fibs=2 security.jail.vnet=0 \
     security.jail.meta_maxbufsize=4096 vfs.usermount=0 security.bsd.allow_tiocsti=1 kern.ipc.maxsockbuf=2097152 \
     vfs.nullfs.cache_vnodes=1 security.bsd.see_jail_proc=1 \
-    kern.maxfilesperproc=1000 hw.ncpu=4 kern.ktrace.filesize_limit_signal=0";
+    kern.maxfilesperproc=1000 hw.ncpu=4 kern.ktrace.filesize_limit_signal=0 kern.ipc.shm_allow_removed=1";
 
 impl World {
     /// A directory, with those above it (0755, root) where they are missing.

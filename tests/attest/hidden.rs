@@ -1,6 +1,6 @@
 //! A service that was taken over, and that has what it could do fail before it is attested.
 
-use super::unconfined;
+use super::{CLOSED, attested, host, unconfined};
 use jailrun::attest::Seen;
 use jailrun::attest::table::{by_name, make};
 use jailrun::attest::verdict::{Verdict, judge};
@@ -261,4 +261,24 @@ fn a_service_that_shuts_or_fills_its_directory_makes_nothing_of_links_there_a_re
             "{what}: {found:?}"
         );
     }
+}
+
+/// In the simulated kernel it has whatever name it likes, too.
+#[test]
+fn a_services_name_for_its_file_is_no_line_of_the_report_and_nothing_that_a_terminal_obeys() {
+    let [top, tmpfs, jail, last] = CLOSED;
+    let root = format!("{tmpfs}\nrw = [{{ path = \"/srv\" }}]");
+    let mut world = host([top, &root, jail, last]);
+    let forged = "www: throwaway instance attested: score 100";
+    world.dir("/srv", 0o755, 0, 0).file(
+        &format!("/srv/\u{1b}[2J\n{forged}"),
+        0o600,
+        SERVICE,
+        0,
+        b"x",
+    );
+    let (_, said) = attested(&world, Faults::none());
+    assert!(said.contains(r"/srv/\u{1b}[2J\nwww: throwaway"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
+    assert!(!said.lines().any(|line| line.starts_with(forged)), "{said}");
 }

@@ -4,6 +4,7 @@ use crate::fixture::{CLOSED, INSTALLED, Parts, alone, ctl, holes, remove, sh, ve
 use crate::unconfined::{judged, mount, nowhere, seen_by};
 use jailrun::attest::Target;
 use jailrun::kernel::{Ending, Ids, Kernel, Limit, Rlimit};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
 const NAME: &str = "jrtest-hidden";
@@ -169,4 +170,44 @@ fn what_the_host_has_no_more_of_is_no_limit_of_the_jails() {
             assert_eq!(seen, Ending::Exited(expected), "{name}");
         }
     }
+}
+
+/// None left to connect from or to be given is told as no such address is.
+#[test]
+fn a_service_that_holds_all_ports_is_not_said_to_be_refused_the_hosts_addresses() {
+    let _alone = alone();
+    let range = "net.inet.ip.portrange";
+    let before = sh(&format!("sysctl {range}.first {range}.last")).replace(": ", "=");
+    let waiting = TcpListener::bind("127.0.0.1:60100").unwrap();
+    let listener: SocketAddr = waiting.local_addr().unwrap();
+    sh(&format!("sysctl {range}.first=60000 {range}.last=60009"));
+    let seen = |name: &'static str| {
+        seen_by(move |kernel| {
+            kernel.setresuid(Ids::all(65534)).unwrap();
+            let mut target = nowhere();
+            target.listeners = vec![listener];
+            judged(kernel, name, &target)
+        })
+    };
+    let both = || (seen("host-loopback"), seen("foreign-address"));
+    write(NAME, CLOSED, "");
+    let free = both();
+    // They are each family's own.
+    let held = (60000..=60009).map(|port| TcpListener::bind(("0.0.0.0", port)).unwrap());
+    let held: Vec<TcpListener> = held.collect();
+    let full = both();
+    let named = TcpListener::bind("0.0.0.0:47808").unwrap();
+    let fuller = seen("foreign-address");
+    let report = ctl(&["attest", "--throwaway", NAME]);
+    drop((held, named));
+    sh(&format!("sysctl {}", before.replace('\n', " ")));
+    remove(NAME);
+    let (open, silenced) = (Ending::Exited(0), Ending::Exited(2));
+    assert_eq!(free, (open, open));
+    assert_eq!(full, (silenced, open));
+    assert_eq!(fuller, silenced);
+    // The host's own listeners aren't left out for that either.
+    assert_eq!(report.status.code(), Some(71), "{report:?}");
+    let said = String::from_utf8_lossy(&report.stderr).into_owned();
+    assert!(said.contains(": listen on 127.0.0.1, "), "{said}");
 }

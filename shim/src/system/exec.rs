@@ -8,7 +8,9 @@ use crate::paths::Last;
 use crate::text::Text;
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr::{null, null_mut};
-use libc::{AT_FDCWD, E2BIG, EACCES, EBADF, EFAULT, ENOENT, ENOEXEC, F_SETFD, S_IFMT, S_IFREG};
+use libc::{
+    AT_FDCWD, E2BIG, EACCES, EBADF, EFAULT, ENOENT, ENOEXEC, F_GETFD, F_SETFD, S_IFMT, S_IFREG,
+};
 
 const ECAPMODE: c_int = 94;
 
@@ -383,9 +385,13 @@ fn load(
     fill(&mut arguments, first, argv, skip)?;
     let directory = working_directory()?;
     let variables = environment(state, envp, &directory)?;
+    let flags = raw::fcntl(fd, F_GETFD, 0);
     raw::fcntl(fd, F_SETFD, 0);
     raw::fexecve(rtld, arguments.start(), variables.start());
-    Err(raw::errno())
+    let errno = raw::errno();
+    // It may be the program's own, which goes on, and executes something else.
+    raw::fcntl(fd, F_SETFD, flags.max(0));
+    Err(errno)
 }
 
 /// A static program. Nothing stands between it and the kernel.

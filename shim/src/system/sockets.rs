@@ -11,10 +11,11 @@ use core::mem::{offset_of, size_of};
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use libc::{
     AF_INET, AF_INET6, AF_UNIX, AT_FDCWD, EADDRINUSE, EADDRNOTAVAIL, EALREADY, EBADF, EEXIST,
-    EINVAL, EISCONN, ENAMETOOLONG, ENOENT, ENOTSOCK, EOPNOTSUPP, F_GETFD, F_GETFL, F_SETFD,
-    F_SETFL, IPPROTO_TCP, O_CLOEXEC, O_NONBLOCK, S_IFMT, S_IFSOCK, SO_KEEPALIVE, SO_OOBINLINE,
-    SO_RCVBUF, SO_SNDBUF, SO_TYPE, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, sockaddr,
-    sockaddr_in, sockaddr_in6, sockaddr_un, socklen_t,
+    EINVAL, EISCONN, ENAMETOOLONG, ENOENT, ENOTSOCK, EOPNOTSUPP, EPROTOTYPE, F_DUP2FD,
+    F_DUP2FD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, IPPROTO_TCP, O_CLOEXEC,
+    O_NONBLOCK, S_IFMT, S_IFSOCK, SO_KEEPALIVE, SO_OOBINLINE, SO_RCVBUF, SO_SNDBUF, SO_TYPE,
+    SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, TCP_NODELAY, sockaddr, sockaddr_in, sockaddr_in6,
+    sockaddr_un, socklen_t,
 };
 
 const ECAPMODE: c_int = 94;
@@ -116,13 +117,28 @@ fn adopt(socket: c_int, held: c_int) -> c_int {
     0
 }
 
-pub fn replace(socket: c_int, with: c_int) -> c_int {
-    let flags = raw::fcntl(socket, F_GETFD, 0);
-    if raw::dup2(with, socket) < 0 {
+fn replace(socket: c_int, with: c_int) -> c_int {
+    let flags = raw::fcntl(socket, F_GETFD, 0).max(0);
+    // Never without that flag: another thread may execute something meanwhile.
+    let command = if flags & c_long::from(FD_CLOEXEC) == 0 {
+        F_DUP2FD
+    } else {
+        F_DUP2FD_CLOEXEC
+    };
+    if raw::fcntl(with, command, socket.into()) < 0 {
         return -1;
     }
-    raw::fcntl(socket, F_SETFD, flags.max(0));
+    raw::fcntl(socket, F_SETFD, flags);
     0
+}
+
+/// Connects to the system's log: what may be, which the descriptor of a file or of nothing isn't.
+fn connect_log(socket: c_int, log: c_int) -> c_int {
+    match option(socket, SOL_SOCKET, SO_TYPE) {
+        Some(SOCK_DGRAM) => replace(socket, log),
+        Some(_) => raw::fail(EPROTOTYPE),
+        None => -1,
+    }
 }
 
 /// The waiting socket of this address and of this socket's type.
@@ -284,7 +300,7 @@ fn connect_local(socket: c_int, path: &[u8], address: *const sockaddr, length: s
 
 fn connect_below(socket: c_int, path: &[u8]) -> c_int {
     match log::socket_for(path) {
-        Some(log) => replace(socket, log),
+        Some(log) => connect_log(socket, log),
         None => below(path, Last::Follow, Want::Read, &|fd, address, length| {
             raw::connectat(fd, socket, address, length)
         }),

@@ -320,6 +320,25 @@ fn syslog_goes_to_the_launchers_socket() {
 }
 
 #[test]
+fn what_is_no_socket_of_messages_is_not_made_the_logs() {
+    let Some(library) = library() else { return };
+    let _alone = alone();
+    let (_ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let mut launch = Launch::new(Mode::Confined, &library);
+    launch.log = Some(std::os::fd::AsRawFd::as_raw_fd(&theirs));
+    let said = subject(&launch, "log", "");
+    for (what, answer, is_socket) in [
+        ("messages", "0", true),
+        ("a stream", "error 41", true),
+        ("a file", "error 38", false),
+        ("none", "error 9", false),
+    ] {
+        let expected = format!("connect {what}: {answer}\n{what} is a socket: {is_socket}\n");
+        assert!(said.contains(&expected), "{expected}{said}");
+    }
+}
+
+#[test]
 fn a_handoff_that_cannot_be_understood_starts_no_program() {
     let Some(library) = library() else { return };
     let _alone = alone();

@@ -193,6 +193,16 @@ impl Attack for FreeBsd {
         checked("shmget", made)
     }
 
+    fn shm_attach(&mut self, segment: i32) -> Outcome<()> {
+        let anywhere = std::ptr::null();
+        // SAFETY: without an address it comes where nothing of ours is, and nothing refers to it.
+        let attached = unsafe { libc::shmat(segment, anywhere, libc::SHM_RDONLY) };
+        match attached.addr() == usize::MAX {
+            true => Err(last("shmat")),
+            false => Ok(()),
+        }
+    }
+
     fn shm_stat(&mut self, segment: i32) -> Outcome<()> {
         let mut found = std::mem::MaybeUninit::<libc::shmid_ds>::zeroed();
         // SAFETY: `found` is room for the one struct shmid_ds that IPC_STAT writes.

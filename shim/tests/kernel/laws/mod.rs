@@ -174,6 +174,10 @@ laws! {
         "fexecve /g1/t0/empty: 8",
         "fexecve /bin/echo: 0",
     ];
+    fn a_program_that_can_not_be_executed_by_its_descriptor_leaves_that_as_it_was() by user: refusals::kept => [
+        "fexecve: error 7",
+        "flags: 1",
+    ];
     fn what_is_no_program_is_not_opened_as_one() by user: refusals::no_programs => [
         "truncate: error 13",
         "execve /g1/t0/empty: error 8",

@@ -85,6 +85,17 @@ pub fn programs_by_descriptor() {
     }
 }
 
+pub fn kept() {
+    let fd = unsafe { libc::open(c"/bin/echo".as_ptr(), O_RDONLY | libc::O_CLOEXEC) };
+    // More than all arguments may have.
+    let (long, none) = (c(&"x".repeat(1 << 20)), [null::<c_char>()]);
+    let words = [long.as_ptr(), null()];
+    say("fexecve", unsafe {
+        libc::fexecve(fd, words.as_ptr(), none.as_ptr())
+    });
+    say("flags", unsafe { libc::fcntl(fd, libc::F_GETFD, 0) });
+}
+
 pub fn no_sockets() {
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     address.sun_family = libc::AF_UNIX as u8;

@@ -42,6 +42,7 @@ extern "C" fn start() {
                 c"the subject".as_ptr(),
             );
         },
+        Ok("log") => sockets::to_the_log(),
         Ok("fuzz") => super::fuzz::run(),
         Ok(law) if super::laws::act(law) => {}
         _ => return,

@@ -69,6 +69,28 @@ pub fn sockets(place: &str) {
     }
 }
 
+/// As syslog(3) does, and as what has another descriptor there.
+pub fn to_the_log() {
+    let (address, length) = local_address("/var/run/log");
+    let of = |kind| unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
+    let file = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY) };
+    for (what, fd) in [
+        ("messages", of(libc::SOCK_DGRAM)),
+        ("a stream", of(libc::SOCK_STREAM)),
+        ("a file", file),
+        ("none", 700),
+    ] {
+        let address = (&raw const address).cast();
+        say(&format!("connect {what}"), unsafe {
+            libc::connect(fd, address, length)
+        });
+        let mut there: libc::stat = unsafe { std::mem::zeroed() };
+        let is_socket = unsafe { libc::fstat(fd, &raw mut there) } == 0
+            && there.st_mode & libc::S_IFMT == libc::S_IFSOCK;
+        println!("{what} is a socket: {is_socket}");
+    }
+}
+
 /// A server as they are written: it closes what it doesn't know, binds, and answers twice.
 pub fn serve() {
     let address: std::net::SocketAddrV4 =
