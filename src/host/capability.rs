@@ -23,7 +23,8 @@ pub fn shim<K: Kernel>(kernel: &mut K, permit: &Permit) -> Result<Option<String>
     let capsicum = profile.capsicum;
     // Without capability mode it only hands sockets out, and a one-off command has none. Beside the service it
     // has to be told that they are taken.
-    let has_none = permit.is_one_off() && !(permit.is_beside() && !profile.listen.is_empty());
+    let is_told = permit.is_beside() && !profile.listen.is_empty();
+    let has_none = permit.is_one_off() && !is_told;
     if !capsicum.preopen || (capsicum.mode != Mode::Enforce && has_none) {
         return Ok(None);
     }
