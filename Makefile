@@ -39,8 +39,8 @@ freebsd:
 test-freebsd:
 	tools/cross build --locked -p jailrun-preopen
 	tools/cross test --locked --no-fail-fast --test conformance --test freebsd_kernel --test real --test cli \
-	    --test real_capsicum --test real_daemons --test real_wrap --test package \
-	    --test rc -- --test-threads=1 --nocapture --skip rehearses
+	    --test real_attest --test real_capsicum --test real_daemons --test real_root --test real_wrap \
+	    --test package --test rc -- --test-threads=1 --nocapture --skip rehearses
 	tools/cross test --locked -p jailrun-preopen --test kernel -- --test-threads=1 --nocapture
 
 # Launches against the least that they could cost and against jail(8); from another system, on that host.

@@ -241,3 +241,19 @@ fn the_crates_are_the_ones_that_were_argued_for() {
     let others = lock.matches("\nsource = ").count();
     assert!(others <= MOST_CRATES, "{others} crates");
 }
+
+#[test]
+fn what_needs_a_freebsd_host_is_sent_there() {
+    let Some(top) = top() else { return };
+    let makefile = fs::read_to_string(top.join("Makefile")).unwrap();
+    let mut seen = 0;
+    for entry in fs::read_dir(top.join("tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // It takes two runs with a reboot between them.
+        if name.starts_with("real") && name != "real_reboot" {
+            seen += 1;
+            assert!(makefile.contains(&format!("--test {name} ")), "{name}");
+        }
+    }
+    assert!(seen > 4, "{seen}");
+}
