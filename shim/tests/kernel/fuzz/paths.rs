@@ -1,7 +1,7 @@
 //! Names of every kind: in each tree, between them, of nothing, of what may only be read, too long, none.
 
 use super::{CLOSED, Fuzz, Held};
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
 
 /// What may be written to, each a file system of its own, the last below the first.
@@ -113,9 +113,13 @@ fn device(fd: c_int) -> Option<libc::dev_t> {
     (unsafe { libc::fstat(fd, &raw mut stat) } == 0).then_some(stat.st_dev)
 }
 
-fn devfs() -> Option<libc::dev_t> {
+fn device_of(path: &CStr) -> Option<libc::dev_t> {
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
-    (unsafe { libc::stat(c"/dev".as_ptr(), &raw mut stat) } == 0).then_some(stat.st_dev)
+    (unsafe { libc::stat(path.as_ptr(), &raw mut stat) } == 0).then_some(stat.st_dev)
+}
+
+pub fn is_in_devfs(path: &CStr) -> bool {
+    device_of(path).is_some_and(|own| Some(own) == device_of(c"/dev"))
 }
 
 impl Held {
@@ -298,7 +302,7 @@ impl Fuzz {
     pub fn hold(&mut self, fd: c_int, path: Option<String>) {
         const MOST: usize = 6;
         // See `excuses`.
-        let is_devfs = device(fd).is_some_and(|own| Some(own) == devfs());
+        let is_devfs = device(fd).is_some_and(|own| Some(own) == device_of(c"/dev"));
         match path {
             Some(path) if self.held.len() < MOST && path.len() < 900 && !is_devfs => {
                 self.held.push(Held { fd, path });
@@ -320,10 +324,7 @@ impl Fuzz {
             if found.is_null() {
                 return None;
             }
-            unsafe { std::ffi::CStr::from_ptr(found) }
-                .to_str()
-                .ok()?
-                .to_string()
+            unsafe { CStr::from_ptr(found) }.to_str().ok()?.to_string()
         } else {
             self.held.iter().find(|held| held.fd == start)?.path.clone()
         };
