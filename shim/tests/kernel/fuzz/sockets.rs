@@ -72,8 +72,6 @@ fn bind(fuzz: &mut Fuzz, name: &'static str) {
     });
     if result == 0 {
         unsafe { libc::listen(socket, 8) };
-        let (mut own, mut size) = (address, size_of::<sockaddr_un>() as socklen_t);
-        unsafe { libc::getsockname(socket, (&raw mut own).cast(), &raw mut size) };
         fuzz.listeners.push(socket);
         fuzz.bound.push((address, length, what));
     } else if fuzz.is_new_socket(socket) {
